@@ -1,0 +1,141 @@
+// One declaration a command: everything else (COMMAND and its subcommands, arity and key checks,
+// routing, docs/commands.md) is derived from it.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "resp/reply_writer.h"
+#include "storage/data/keyspace.h"
+
+namespace raftkv::server {
+
+struct LocalContext;
+
+// The arguments of a command, its name first. Views, valid for the call only.
+using Args = std::span<const std::string_view>;
+
+// What a data command runs with, on every replica alike. Nothing else may influence a write.
+struct DataContext {
+  data::Keyspace& keyspace;
+  data::Clock clock;  // a write: its entry's time. A read: see data::Clock
+  Args args;
+  resp::ReplyWriter& reply;  // on a follower what is written here is thrown away
+  uint64_t keyspace_hits = 0;
+  uint64_t keyspace_misses = 0;
+};
+
+using DataHandler = void (*)(DataContext&);
+using LocalHandler = void (*)(LocalContext&);
+
+// Redis's command flags, as COMMAND INFO names them, and our own.
+enum CommandFlag : uint32_t {
+  kWrite = 1u << 0,
+  kReadonly = 1u << 1,
+  kDenyOom = 1u << 2,
+  kAdmin = 1u << 3,
+  kNoScript = 1u << 4,
+  kLoading = 1u << 5,        // allowed while the node loads
+  kStale = 1u << 6,
+  kFast = 1u << 7,
+  kNoAuth = 1u << 8,
+  kMovableKeys = 1u << 9,
+  kNoMulti = 1u << 10,
+  kBlocking = 1u << 11,
+  kPubsub = 1u << 12,
+  kSkipMonitor = 1u << 13,
+  kSkipSlowlog = 1u << 14,
+  kAllowBusy = 1u << 15,
+  // Ours, not shown: changes the connection itself, so it runs only once every earlier reply of the
+  // connection is complete.
+  kBarrier = 1u << 24,
+  // Ours, not shown: handled by the session itself (MULTI, EXEC, WATCH, WAIT ...).
+  kSession = 1u << 25,
+};
+
+// Which arguments are keys: args[first], args[first + step] ... up to args[last] (negative: from the
+// end). first == 0: none.
+struct KeySpec {
+  int first = 0;
+  int last = 0;
+  int step = 0;
+};
+
+// How an argument is described by COMMAND DOCS (as redis-cli's hints use it).
+struct ArgDoc {
+  const char* name;
+  const char* type;              // "key", "string", "integer", "double", "unix-time", "pure-token", "oneof", "block", "pattern"
+  const char* token = nullptr;   // e.g. "EX"
+  uint32_t flags = 0;            // kOptional | kMultiple
+  std::span<const ArgDoc> children = {};
+  enum : uint32_t { kOptional = 1, kMultiple = 2, kMultipleToken = 4 };
+};
+
+struct CommandSpec {
+  const char* name;     // lower case; of a subcommand the second word only
+  int arity;            // as Redis: negative means "at least"; counts the container's name too
+  uint32_t flags;
+  KeySpec keys;
+  // Exactly one of the two is set, none for a container or a kSession command.
+  DataHandler data = nullptr;
+  LocalHandler local = nullptr;
+  const char* group = "";       // "string", "generic", "connection", "cluster", "server", "transactions", "raft"
+  const char* summary = "";     // our own words
+  const char* since = "";       // the version of Redis that has it
+  const char* complexity = "";
+  std::span<const ArgDoc> arguments = {};
+  std::span<const CommandSpec> subcommands = {};
+  const char* remark = "";      // what differs from Redis, for docs/commands.md
+
+  bool is_write() const { return flags & kWrite; }
+  bool is_data() const { return data != nullptr; }
+};
+
+// The tables of the families, each in a file of its own (strings.cc, generic.cc, ...).
+std::span<const CommandSpec> string_commands();
+std::span<const CommandSpec> generic_commands();
+std::span<const CommandSpec> connection_commands();   // PING ECHO HELLO CLIENT SELECT RESET QUIT ...
+std::span<const CommandSpec> cluster_commands();      // CLUSTER READONLY READWRITE
+std::span<const CommandSpec> server_commands();       // INFO CONFIG COMMAND TIME ...
+std::span<const CommandSpec> transaction_commands();  // MULTI EXEC DISCARD WATCH UNWATCH WAIT: kSession
+
+// Every family together; immutable after the first use.
+class CommandTable {
+ public:
+  static const CommandTable& instance();
+
+  // Any case. Null if there is none. For a container ("client") the container itself.
+  const CommandSpec* find(std::string_view name) const;
+  // The spec that args runs: the command, or the subcommand of a container. Null with an unknown
+  // command or subcommand.
+  const CommandSpec* resolve(Args args) const;
+
+  // The error for args that resolve() or the arity refuses, without '-' and CRLF, in Redis's words
+  // ("ERR unknown command 'foo', with args beginning with: 'bar' "). Empty if all is well.
+  std::string admission_error(Args args, const CommandSpec** spec) const;
+
+  std::span<const CommandSpec* const> all() const;  // top-level, sorted by name
+
+ private:
+  CommandTable();
+  struct Impl;
+  const Impl* impl_;
+};
+
+bool arity_fits(const CommandSpec& spec, size_t args);
+// Calls visit(key) for each key argument.
+void for_each_key(const CommandSpec& spec, Args args, const std::function<void(std::string_view)>& visit);
+
+// CRC16 of the key, or of its hash tag, modulo 16384.
+uint16_t key_slot(std::string_view key);
+// The slot of the first key; 0 if the command has none.
+uint16_t command_slot(const CommandSpec& spec, Args args);
+
+// docs/commands.md, generated (raftkv-server --print_commands_md).
+std::string commands_markdown(const CommandTable& table);
+
+}  // namespace raftkv::server

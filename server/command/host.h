@@ -1,0 +1,124 @@
+// What commands that need no data may ask of the process they run in: an interface, so that they run
+// in the simulator and in tests as well.
+#pragma once
+
+#include <cstdint>
+#include <expected>
+#include <functional>
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "raft/node.h"
+#include "server/command/client_state.h"
+#include "server/command/command.h"
+
+namespace raftkv::server {
+
+struct Member {
+  uint64_t id = 0;
+  std::string client_host;
+  uint16_t client_port = 0;
+  std::string peer_host;
+  uint16_t peer_port = 0;
+};
+
+struct CommandStats {
+  uint64_t calls = 0;
+  uint64_t us = 0;        // spent in handlers
+  uint64_t rejected = 0;  // before execution
+  uint64_t failed = 0;    // the handler replied with an error
+};
+
+// Counters of the process since start or CONFIG RESETSTAT. Loop thread only.
+struct Stats {
+  uint64_t connections_received = 0;
+  uint64_t connections_rejected = 0;
+  uint64_t commands_processed = 0;
+  uint64_t input_bytes = 0;
+  uint64_t output_bytes = 0;
+  uint64_t keyspace_hits = 0;
+  uint64_t keyspace_misses = 0;
+  uint64_t expired_keys = 0;
+  uint64_t entries_applied = 0;
+  uint64_t commands_applied = 0;   // writes in those entries
+  uint64_t reads_granted = 0;
+  uint64_t moved_replies = 0;
+  uint64_t unknown_outcomes = 0;   // -UNKNOWN replies
+  double ops_per_second = 0;       // sampled
+  double input_kbps = 0;
+  double output_kbps = 0;
+  std::map<std::string, CommandStats, std::less<>> commands;  // by full name, "client|list"
+  std::map<std::string, uint64_t, std::less<>> errors;        // by code, "ERR", "MOVED"
+};
+
+struct DiskFacts {
+  uint64_t log_bytes = 0;
+  uint64_t first_index = 0;
+  uint64_t syncs = 0;
+  uint64_t persists = 0;
+  uint64_t synced_bytes = 0;
+  uint64_t last_sync_us = 0;
+  std::vector<uint64_t> sync_histogram;
+};
+
+// A setting as CONFIG sees it: Redis's name where Redis has it ("maxclients"), else the flag's own.
+struct Setting {
+  std::string name;
+  std::string value;
+  bool writable = false;  // CONFIG SET may change it at run time
+};
+
+class Host {
+ public:
+  virtual ~Host() = default;
+
+  virtual raft::Status raft_status() const = 0;
+  virtual uint64_t self_id() const = 0;
+  virtual const std::vector<Member>& members() const = 0;  // sorted by id
+  virtual const std::string& cluster_id() const = 0;       // 40 hexadecimal characters
+  virtual const std::string& run_id() const = 0;           // drawn at start, 40 hexadecimal characters
+
+  virtual const data::Keyspace& keyspace() const = 0;
+  virtual uint64_t applied_index() const = 0;   // by the dataset
+  virtual uint64_t log_time_us() const = 0;     // of the last applied entry
+  virtual uint64_t snapshot_index() const = 0;  // 0: none yet
+  virtual bool loading() const = 0;
+
+  virtual Stats& stats() = 0;
+  virtual DiskFacts disk() const = 0;
+
+  virtual uint64_t wall_us() const = 0;         // of this turn
+  virtual uint64_t monotonic_us() const = 0;    // of this turn
+  virtual uint64_t started_monotonic_us() const = 0;
+
+  // Clients, in order of their ids.
+  virtual void for_each_client(const std::function<void(const ClientState&)>& visit) const = 0;
+  virtual size_t client_count() const = 0;
+  virtual size_t blocked_client_count() const = 0;
+  // Closes it, after what it was sent before is flushed. False if there is no such client.
+  virtual bool kill_client(uint64_t id) = 0;
+
+  virtual std::vector<Setting> settings() const = 0;
+  // The error is Redis's text without "-".
+  virtual std::expected<void, std::string> change_setting(std::string_view name, std::string_view value) = 0;
+
+  virtual bool transfer_leadership(uint64_t target) = 0;  // 0: whoever is most caught up
+  virtual void request_shutdown() = 0;
+};
+
+// What a local command runs with.
+struct LocalContext {
+  Host& host;
+  ClientState& client;
+  Args args;
+  resp::ReplyWriter& reply;
+};
+
+// The 40-character node id that the cluster view shows for a member: a function of cluster id and
+// member id, the same on every node and for ever.
+std::string cluster_node_name(const std::string& cluster_id, uint64_t member_id);
+
+}  // namespace raftkv::server

@@ -1,0 +1,71 @@
+// Messages between the members, over TCP. Each node dials every other one and sends its own messages
+// on the connection it dialled; answers come back on the one the other side dialled.
+//
+// Delivery is best effort and in order on one connection: what can't be sent (no connection, queue
+// full) is dropped, because Raft repeats it. Loop thread only.
+#pragma once
+
+#include <uv.h>
+
+#include <cstdint>
+#include <expected>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "raft/types.h"
+#include "server/command/host.h"
+
+namespace raftkv::server {
+
+struct PeerOptions {
+  std::string cluster_id;
+  uint64_t self_id = 0;
+  uint64_t incarnation = 0;
+  std::string listen_host;
+  uint16_t listen_port = 0;
+  std::vector<Member> members;               // self included
+  size_t queue_bytes_max = size_t{64} << 20;  // to one peer, not yet taken by the kernel
+  size_t frame_bytes_max = size_t{128} << 20;
+  uint64_t reconnect_min_ms = 20;            // doubles up to the maximum, with jitter
+  uint64_t reconnect_max_ms = 1000;
+  uint64_t handshake_timeout_ms = 2000;
+};
+
+struct PeerLinkStatus {
+  uint64_t id = 0;
+  bool connected = false;   // our link to it passed the handshake
+  uint64_t sent_bytes = 0;
+  uint64_t received_bytes = 0;
+  uint64_t dropped_messages = 0;
+  uint64_t round_trip_us = 0;  // smoothed, 0 if not measured
+  std::string last_error;
+};
+
+class PeerTransport {
+ public:
+  // `on_message` is called from socket reads, in the loop's thread.
+  PeerTransport(uv_loop_t* loop, PeerOptions options,
+                std::function<void(raft::Message)> on_message);
+  ~PeerTransport();  // after stop() has completed
+
+  // Binds and starts to dial. The error is one line for the operator ("can't listen on ...: address
+  // already in use; ...").
+  std::expected<void, std::string> start();
+  // Closes everything; `done` is called from the loop when no handle is left.
+  void stop(std::function<void()> done);
+
+  // Queues the message for its `to`. Nothing is written to a socket before flush().
+  void send(const raft::Message& message);
+  // One vectored write a peer. Called once at the end of a turn.
+  void flush();
+
+  std::vector<PeerLinkStatus> status() const;
+
+ private:
+  class Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace raftkv::server

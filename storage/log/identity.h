@@ -1,0 +1,39 @@
+// A data directory belongs to one cluster, one node and one incarnation of it, and to one process at
+// a time. Checked before anything in it is read or written.
+#pragma once
+
+#include <cstdint>
+#include <expected>
+#include <memory>
+#include <string>
+
+namespace raftkv::storage {
+
+struct Identity {
+  std::string cluster_id;    // 40 hexadecimal characters
+  uint64_t node_id = 0;
+  uint64_t incarnation = 0;  // drawn when the directory was made: a wiped node is a different one
+
+  friend bool operator==(const Identity&, const Identity&) = default;
+};
+
+// The lock on a data directory; released when destroyed or when the process ends, however it ends.
+class DirectoryLock {
+ public:
+  virtual ~DirectoryLock() = default;
+};
+
+struct OpenedDirectory {
+  Identity identity;
+  bool created = false;  // the directory was new or empty
+  std::unique_ptr<DirectoryLock> lock;
+};
+
+// Creates `path` if it is missing (with `wanted`), or checks that it belongs to `wanted` (its
+// incarnation is read from the directory, that of `wanted` is used for a new one only). The error is
+// one line for the operator: what is wrong (locked by pid N, another node's, another cluster's, not a
+// data directory and not empty, not writable, damaged identity) and what to do.
+std::expected<OpenedDirectory, std::string> open_data_directory(const std::string& path,
+                                                                const Identity& wanted);
+
+}  // namespace raftkv::storage

@@ -1,0 +1,51 @@
+// The thread that owns the log's disk writes. It drains its whole queue into one write and one sync
+// (group commit): the next group gathers while the last one syncs.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "raft/ready.h"
+#include "storage/log/log_store.h"
+
+namespace raftkv::storage {
+
+struct LogWriterStats {
+  uint64_t syncs = 0;             // groups written
+  uint64_t persists = 0;          // Persists in them
+  uint64_t bytes = 0;             // payload bytes in them
+  uint64_t last_sync_us = 0;      // how long the last group took
+  std::vector<uint64_t> sync_histogram;  // counts by power of two of 100 us: [<100us, <200us, <400us ...]
+};
+
+class LogWriter {
+ public:
+  // `store` must outlive the writer. `on_durable` is called on the writer's thread after each group,
+  // to wake the owner (uv_async_send); `on_failure` is called there when a write failed and must not
+  // return (it ends the process).
+  LogWriter(LogStore& store, std::function<void()> on_durable,
+            std::function<void(const std::string& error)> on_failure);
+  // Writes what is queued, then joins the thread.
+  ~LogWriter();
+  LogWriter(const LogWriter&) = delete;
+  LogWriter& operator=(const LogWriter&) = delete;
+
+  // Owner's thread. Bounded by the core: it stops proposing at uncommitted_bytes_max.
+  void submit(raft::Persist persist);
+
+  // Owner's thread: the Persists that became durable since the last call, in order, with their sealed
+  // messages for the owner to release. `entries` of what comes back may be empty.
+  std::vector<raft::Persist> take_durable();
+
+  // Any thread; a consistent copy.
+  LogWriterStats stats() const;
+
+ private:
+  class Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace raftkv::storage
