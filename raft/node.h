@@ -83,8 +83,8 @@ struct PeerStatus {
   NodeId id = 0;
   Index match = 0;
   Index next = 0;
-  bool active = false;              // heard from within an election timeout
-  uint64_t silent_us = 0;           // since its last answer
+  bool active = false;     // heard from within an election timeout
+  uint64_t silent_us = 0;  // since its last answer
   size_t inflight_messages = 0;
 };
 
@@ -101,14 +101,15 @@ struct Status {
   NodeId transfer_target = 0;
   uint64_t elections_started = 0;
   uint64_t leader_changes = 0;
-  std::vector<PeerStatus> peers;  // filled on the leader only
+  uint64_t messages_ignored = 0;    // strangers' and senseless ones
+  std::vector<PeerStatus> peers{};  // filled on the leader only
 };
 
 class Node {
  public:
-  // `reader` must outlive the node. `now` starts the election timer: a fresh node grants no vote for
-  // one election timeout, because it may have promised its silence to a leader before it restarted.
-  // (A group of one campaigns at once.)
+  // `reader` must outlive the node. `now` starts the election timer: a fresh node grants no vote
+  // for one election timeout, because it may have promised its silence to a leader before it
+  // restarted. (A group of one campaigns at once.)
   Node(Options options, Restored restored, const LogReader& reader, MonotonicUs now);
   ~Node();
   Node(const Node&) = delete;
@@ -137,8 +138,8 @@ class Node {
   // The log write named by `token`, and all before it, is durable.
   void persisted(const PersistToken& token);
 
-  // Hands leadership to `target` (thesis 3.10), 0 for the most caught-up peer. Proposals are refused
-  // meanwhile; gives up after one election timeout. False if this is not possible now.
+  // Hands leadership to `target` (thesis 3.10), 0 for the most caught-up peer. Proposals are
+  // refused meanwhile; gives up after one election timeout. False if this is not possible now.
   bool transfer(NodeId target);
 
   // --- outputs ------------------------------------------------------------------------------

@@ -1,5 +1,6 @@
 // What the core asks of its host, in one value. Order is in the data: a message that must not leave
-// before a disk write travels inside that write (Persist::sealed), so no host can send it too early.
+// before a disk write travels inside that write (Persist::sealed), so that no host can send it
+// too early.
 #pragma once
 
 #include <cstdint>

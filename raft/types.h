@@ -43,8 +43,8 @@ struct Entry {
   static constexpr size_t kEntryOverhead = 64;
 };
 
-// What must be on disk before a node answers for it (Figure 2, "persistent state"). The commit index
-// is a hint only: it shortens the start, and may lag behind.
+// What must be on disk before a node answers for it (Figure 2, "persistent state"). The commit
+// index is a hint only: it shortens the start, and may lag behind.
 struct HardState {
   Term term = 0;
   NodeId vote = 0;
@@ -84,8 +84,8 @@ struct AppendReply {
   bool accepted = false;
   Index match = 0;
   Index rejected_prev = 0;  // the prev_index that did not fit: tells stale refusals from fresh ones
-  Index hint_index = 0;     // the follower's last index whose term is at most the leader's prev_term
-  Term hint_term = 0;       // that entry's term
+  Index hint_index = 0;  // the follower's last index whose term is at most the leader's prev_term
+  Term hint_term = 0;    // that entry's term
 };
 
 // Carries no entries and needs no disk at the receiver, so its reply proves only that the receiver
@@ -97,7 +97,8 @@ struct Heartbeat {
 
 struct HeartbeatReply {
   uint64_t round = 0;
-  Index last_index = 0;  // the receiver's last log index: lets the leader notice what was lost on the way
+  // The end of the receiver's log, durable or not: lets the leader notice what was lost on the way.
+  Index last_index = 0;
 };
 
 // Campaign at once, without pre-vote (thesis 3.10).

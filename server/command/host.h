@@ -1,5 +1,5 @@
-// What commands that need no data may ask of the process they run in: an interface, so that they run
-// in the simulator and in tests as well.
+// What commands that need no data may ask of the process they run in: an interface, so that they
+// run in the simulator and in tests as well.
 #pragma once
 
 #include <cstdint>
@@ -9,6 +9,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "raft/node.h"
@@ -28,6 +29,7 @@ struct Member {
 struct CommandStats {
   uint64_t calls = 0;
   uint64_t us = 0;        // spent in handlers
+  uint64_t ns = 0;        // the same, before rounding
   uint64_t rejected = 0;  // before execution
   uint64_t failed = 0;    // the handler replied with an error
 };
@@ -43,15 +45,27 @@ struct Stats {
   uint64_t keyspace_misses = 0;
   uint64_t expired_keys = 0;
   uint64_t entries_applied = 0;
-  uint64_t commands_applied = 0;   // writes in those entries
+  uint64_t commands_applied = 0;  // writes in those entries
   uint64_t reads_granted = 0;
   uint64_t moved_replies = 0;
-  uint64_t unknown_outcomes = 0;   // -UNKNOWN replies
-  double ops_per_second = 0;       // sampled
+  uint64_t unknown_outcomes = 0;  // -UNKNOWN replies
+  double ops_per_second = 0;      // sampled
   double input_kbps = 0;
   double output_kbps = 0;
   std::map<std::string, CommandStats, std::less<>> commands;  // by full name, "client|list"
   std::map<std::string, uint64_t, std::less<>> errors;        // by code, "ERR", "MOVED"
+
+  // Counted up by reset(): who samples differences must begin anew when it changes.
+  uint64_t resets = 0;
+  // Sets all to zero. The commands stay where they are in the map: CONFIG RESETSTAT resets the
+  // statistics while its own call is being counted.
+  void reset() {
+    Stats fresh;
+    fresh.resets = resets + 1;
+    fresh.commands = std::move(commands);
+    for (auto& [name, command] : fresh.commands) command = CommandStats();
+    *this = std::move(fresh);
+  }
 };
 
 struct DiskFacts {
@@ -71,6 +85,12 @@ struct Setting {
   bool writable = false;  // CONFIG SET may change it at run time
 };
 
+// What was said between this node and the other members since its start.
+struct PeerTraffic {
+  uint64_t messages_sent = 0;
+  uint64_t messages_received = 0;
+};
+
 class Host {
  public:
   virtual ~Host() = default;
@@ -79,7 +99,7 @@ class Host {
   virtual uint64_t self_id() const = 0;
   virtual const std::vector<Member>& members() const = 0;  // sorted by id
   virtual const std::string& cluster_id() const = 0;       // 40 hexadecimal characters
-  virtual const std::string& run_id() const = 0;           // drawn at start, 40 hexadecimal characters
+  virtual const std::string& run_id() const = 0;  // drawn at start, 40 hexadecimal characters
 
   virtual const data::Keyspace& keyspace() const = 0;
   virtual uint64_t applied_index() const = 0;   // by the dataset
@@ -89,9 +109,11 @@ class Host {
 
   virtual Stats& stats() = 0;
   virtual DiskFacts disk() const = 0;
+  // Nothing where messages are not counted.
+  virtual std::optional<PeerTraffic> peer_traffic() const { return std::nullopt; }
 
-  virtual uint64_t wall_us() const = 0;         // of this turn
-  virtual uint64_t monotonic_us() const = 0;    // of this turn
+  virtual uint64_t wall_us() const = 0;       // of this turn
+  virtual uint64_t monotonic_us() const = 0;  // of this turn
   virtual uint64_t started_monotonic_us() const = 0;
 
   // Clients, in order of their ids.
@@ -103,13 +125,15 @@ class Host {
 
   virtual std::vector<Setting> settings() const = 0;
   // The error is Redis's text without "-".
-  virtual std::expected<void, std::string> change_setting(std::string_view name, std::string_view value) = 0;
+  virtual std::expected<void, std::string> change_setting(std::string_view name,
+                                                          std::string_view value) = 0;
 
   virtual bool transfer_leadership(uint64_t target) = 0;  // 0: whoever is most caught up
   virtual void request_shutdown() = 0;
 };
 
-// What a local command runs with.
+// What a local command runs with. A handler that writes nothing to `reply` sends no reply at all:
+// only CLIENT REPLY OFF and SKIP, and SHUTDOWN, do that.
 struct LocalContext {
   Host& host;
   ClientState& client;

@@ -12,44 +12,45 @@
 #include <string>
 
 #include "server/command/host.h"
-#include "server/replica/session.h"
+#include "server/net/client_options.h"
+#include "server/net/request_sink.h"
 
 namespace raftkv::server {
 
-struct ClientOptions {
-  std::string listen_host;
-  uint16_t listen_port = 0;
-  size_t clients_max = 10'000;
-  // Above the soft limit a connection is not read from until the client has taken its replies; above
-  // the hard one it is closed (Redis's client-output-buffer-limit).
-  size_t output_bytes_soft = size_t{1} << 20;
-  size_t output_bytes_hard = size_t{256} << 20;
-  size_t query_buffer_bytes_max = size_t{1} << 30;  // client-query-buffer-limit
-  size_t outstanding_commands_max = 16'384;         // then the connection is not read from
-  uint64_t idle_timeout_s = 0;                      // 0: never (Redis's timeout)
-};
-
 class ClientListener {
  public:
-  // `open_session` makes the session of a new connection. `members`' addresses etc. are its concern.
+  // Makes the session of a new connection; the listener ends it with close(). The state has the id,
+  // the addresses, the descriptor and created_us.
+  using OpenSession = std::function<RequestSink*(SessionOwner&, ClientState)>;
+
   ClientListener(uv_loop_t* loop, ClientOptions options, Stats& stats, Host& host,
-                 std::function<Session*(SessionOwner&, ClientState)> open_session);
+                 OpenSession open_session);
+  // Before start(), after a failed start(), or after stop() is done.
   ~ClientListener();
 
-  std::expected<void, std::string> start();  // the error is one line for the operator
-  // Accepts no more; closes each connection once its outstanding replies are flushed or `grace_ms`
-  // has passed; then `done`.
+  // Also raises the process's limit on open files as far as clients_max needs it, and ignores
+  // SIGPIPE. The error is one line for the operator.
+  std::expected<void, std::string> start();
+  // Accepts no more and executes no more; closes each connection once its outstanding replies are
+  // flushed or `grace_ms` has passed; then `done`, in which the listener may be destroyed. flush()
+  // must go on being called meanwhile.
   void stop(uint64_t grace_ms, std::function<void()> done);
 
-  // Once at the end of a turn: resumes connections that may go on, then writes each connection's
-  // output with one vectored write.
+  // Executes what connections could not execute before and now can: what may_resume() was called
+  // for, and what was held back by a limit. Part of flush(); a host that calls it before it gathers
+  // the turn's writes gets these commands into the same turn.
+  void resume();
+  // Once at the end of a turn: resume(), then writes each connection's output with one write.
   void flush();
-  // Sessions called may_resume(): there is work for another turn at once.
+  // There is work for another turn at once: the loop must not sleep. Ask after flush().
   bool has_pending_work() const;
 
   ClientOptions& options();  // CONFIG SET changes limits in place
+  uint16_t port() const;     // where it listens
   size_t size() const;
   void for_each(const std::function<void(const ClientState&)>& visit) const;  // by ascending id
+  // Closes it at the next flush, after what stands in its output is offered to the socket. False if
+  // there is no such client.
   bool kill(uint64_t client_id);
 
  private:

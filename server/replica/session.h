@@ -1,6 +1,6 @@
 // One client's conversation with the replica: looks each command up, admits or refuses it, keeps
 // MULTI and WATCH, and puts the replies in the order of the commands. Knows no socket: the connection
-// (server/net) owns the bytes, the simulator's clients own theirs.
+// (server/net) owns the bytes, the simulator's clients own theirs. Loop thread only.
 #pragma once
 
 #include <cstdint>
@@ -13,58 +13,140 @@
 #include "server/command/client_state.h"
 #include "server/command/command.h"
 #include "server/command/host.h"
+#include "server/net/request_sink.h"
+#include "server/replica/batch.h"
 
 namespace raftkv::server {
 
 class Replica;
 
-// Where a session's replies go. Called on the loop's thread.
-class SessionOwner {
- public:
-  virtual ~SessionOwner() = default;
-  // More bytes stand in Session::output(): flush them at the end of the turn. Called at least once
-  // between two flushes in which something was added.
-  virtual void output_ready() = 0;
-  // What made execute() say kWait may be over: call execute() with the same command again (not from
-  // inside this call: at the end of the turn or in the next).
-  virtual void may_resume() = 0;
-};
+inline constexpr std::string_view kLoadingError = "LOADING Redis is loading the dataset in memory";
+// "ERR the command has N bytes, more than ... allows; ...".
+std::string too_large(size_t bytes, size_t limit);
+// Whether `spec` is what the second word of `args` names.
+bool is_subcommand(const CommandSpec& spec, Args args);
+// Commands that act at once even between MULTI and EXEC.
+bool runs_in_multi(const CommandSpec& spec);
 
-enum class Execution : uint8_t {
-  kDone,  // the command is on its way or answered; go on with the next one
-  kWait,  // nothing was done: keep the command, stop parsing, and call again after may_resume()
-};
-
-class Session {
+class Session final : public RequestSink {
  public:
   // Owned by the connection until close(). `owner` must live until close() returns.
   static Session* open(Replica& replica, Host& host, SessionOwner& owner, ClientState state);
-  // The connection is gone: what is in flight stays in flight, its replies are dropped. Deletes the
-  // session, now or when its last command completes; the pointer is invalid afterwards.
-  void close();
 
-  Execution execute(Args args);
-  // A protocol error ends the conversation after what came before it is answered: queues the error
-  // behind the outstanding replies and sets close_after_reply.
-  void protocol_error(std::string_view error);
+  void close() override;
+  Execution execute(Args args) override;
+  void protocol_error(std::string_view error) override;
 
-  // Complete replies, in order, ready to be sent. The connection takes them by swapping or clearing.
-  std::string& output() { return output_; }
-  ClientState& state() { return state_; }
-  const ClientState& state() const { return state_; }
-  // Nothing outstanding and close_after_reply is set: flush output() and close the connection.
-  bool finished() const { return state_.close_after_reply && state_.outstanding == 0; }
+  // --- for the replica ----------------------------------------------------------------------
+
+  // A reply to the oldest outstanding command goes to the buffer that begin_reply() returns, then
+  // end_reply(). Between the two nothing else may happen to the session, which may be gone after the
+  // second.
+  std::string& begin_reply(const Origin& origin);
+  void end_reply();
+  void watched_key_changed() { watch_dirty_ = true; }
+  // What made execute() say kWait is over.
+  bool can_resume() const;
+  void resume();
+  bool closed() const { return owner_ == nullptr; }
+  // In WAIT, and until when at most (UINT64_MAX: for ever, or not in WAIT).
+  bool blocked() const { return wait_ == Wait::kReplicated; }
+  uint64_t wait_deadline_us() const { return blocked() ? wait_deadline_us_ : UINT64_MAX; }
+
+  // The newest batch that this connection's later reads must see, and a read of it that waits for a
+  // deadline to be settled, behind which its other reads queue.
+  BatchNumber reads_after() const { return reads_after_; }
+  void set_reads_after(BatchNumber number) { reads_after_ = number; }
+  void count_postponed(int change) { postponed_reads_ += change; }
+  bool has_postponed() const { return postponed_reads_ > 0; }
+  void set_last_write_index(uint64_t index) { last_write_index_ = index; }
 
  private:
-  friend class Replica;
+  enum class Wait : uint8_t { kNone, kDrained, kReplica, kApplied, kReplicated };
+
+  struct Queued {
+    const CommandSpec* spec = nullptr;
+    size_t offset = 0;
+  };
+
   Session(Replica& replica, Host& host, SessionOwner& owner, ClientState state);
-  ~Session() = default;
+  ~Session() override = default;
+
+  // What a transaction consists of.
+  struct QueueShape {
+    bool data = false;           // any command that needs data
+    bool writes = false;         // any that changes it
+    bool may_run_here = true;    // all of them reads that may be stale
+    uint16_t slot = 0;           // of the first key
+  };
+
+  // session.cc: one command
+  void begin_command(const CommandSpec* spec, Args args);
+  Origin take_origin();
+  Execution refuse(std::string_view error, Args args, const CommandSpec* spec);
+  Execution run_local(const CommandSpec& spec, Args args);
+  void run_local_into(const CommandSpec& spec, Args args, std::string& out);
+  Execution run_data(const CommandSpec& spec, Args args);
+  Execution run_here(const CommandSpec& spec, Args args);
+  bool may_run_here(const CommandSpec& spec) const;
+  Execution wait_for(Wait reason);
+  void notify_output();
+  void answer(std::string_view reply);
+  void answer_error(std::string_view error);
+
+  // transaction.cc: MULTI, EXEC, WATCH, WAIT
+  Execution run_own(const CommandSpec& spec, Args args);
+  Execution queue(const CommandSpec& spec, Args args);
+  void end_multi();
+  Execution exec();
+  QueueShape queue_shape();
+  void exec_here();
+  void exec_replicated(const QueueShape& shape);
+  void run_local_step(const CommandSpec& spec, Args args, std::string& reply);
+  Execution watch(Args args);
+  bool watches_changed() const;
+  void unwatch();
+  Execution wait_for_replicas(Args args);
 
   Replica& replica_;
   Host& host_;
-  SessionOwner* owner_;
-  ClientState state_;
-  std::string output_;
+  SessionOwner* owner_;  // null once closed
+
+  // Replies of commands that need no data, while earlier commands are outstanding: `after` commands
+  // must complete first.
+  struct Held {
+    uint64_t after = 0;
+    std::string reply;
+  };
+  std::deque<Held> held_;
+  size_t held_bytes_ = 0;
+  uint64_t issued_ = 0;
+  uint64_t completed_ = 0;
+
+  bool silent_ = false;      // the current command is not answered (CLIENT REPLY)
+  std::string local_reply_;  // where a local reply is put together
+  std::string discarded_;    // where a reply goes that nobody reads
+
+  Wait wait_ = Wait::kNone;
+  BatchNumber reads_after_ = 0;
+  int postponed_reads_ = 0;
+  uint64_t last_write_index_ = 0;
+
+  // MULTI: the commands as a payload, and where each begins.
+  bool in_multi_ = false;
+  bool multi_failed_ = false;
+  std::string queued_bytes_;
+  std::vector<Queued> queued_;
+
+  // WATCH
+  std::vector<std::string> watched_;
+  bool watch_dirty_ = false;
+  uint64_t watch_term_ = 0;
+  BatchNumber watch_after_ = 0;
+
+  // WAIT
+  size_t wait_replicas_ = 0;
+  uint64_t wait_deadline_us_ = 0;  // 0: not waiting, UINT64_MAX: for ever
 };
 
 }  // namespace raftkv::server

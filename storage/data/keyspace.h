@@ -1,5 +1,5 @@
-// The dataset: keys, values and deadlines, in memory. Knows no command, no wire format, no clock and
-// no thread: everything that depends on time gets it as an argument.
+// The dataset: keys, values and deadlines, in memory. Knows no command, no wire format, no clock
+// and no thread: everything that depends on time gets it as an argument.
 //
 // Determinism: what a *write* can observe through this interface depends only on the calls made
 // before it, never on addresses, hash seeds or how the table happens to be laid out. (The order of
@@ -11,6 +11,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 
@@ -23,13 +24,19 @@ const char* type_name(Type type);  // "string"
 using TimeMs = int64_t;
 inline constexpr TimeMs kNoExpiry = -1;
 
+// Whether a deadline has passed. A key that expires at T is last seen at T - 1, so a live key never
+// has a time to live of 0.
+constexpr bool is_due(TimeMs expiry, TimeMs time) {
+  return expiry != kNoExpiry && expiry <= time;
+}
+
 // By which time a lookup is judged.
 //
-// A write is judged by its entry's time: settled == now. A read on the leader has two times: what the
-// log has settled (the time of the last applied entry: every replica agrees that a deadline up to
-// there has passed), and the leader's own clock. A deadline in between is due but not settled: the
-// read may neither show the value nor claim that it is gone. The lookup then treats the key as absent
-// and sets `unsettled`; the caller discards what it computed and waits for the log's clock.
+// A write is judged by its entry's time: settled == now. A read on the leader has two times: what
+// the log has settled (the time of the last applied entry: every replica agrees that a deadline up
+// to there has passed), and the leader's own clock. A deadline in between is due but not settled:
+// the read may neither show the value nor claim that it is gone. The lookup then treats the key as
+// absent and sets `unsettled`; the caller discards what it computed and waits for the log's clock.
 struct Clock {
   TimeMs settled = 0;
   TimeMs now = 0;  // >= settled
@@ -38,14 +45,22 @@ struct Clock {
   static Clock at(TimeMs time) { return Clock{time, time, false}; }
 };
 
-// A string value as its bytes; integers are kept as such, and rendered into `buffer`. Valid until the
-// next change of the keyspace or the next use of the buffer.
+// A string value as its bytes; integers are kept as such, and rendered into `buffer`. Valid until
+// the next change of the keyspace or the next use of the buffer.
 using IntBuffer = char[24];
 
-// One key with its value. Owned by the keyspace; a pointer is valid until the key is written, deleted
-// or the keyspace changes in any other way, unless a method says otherwise.
+// One key with its value. Owned by the keyspace; a pointer is valid until the key is written,
+// deleted or the keyspace changes in any other way, unless a method says otherwise.
 class Entry;
 
+// Entries that are due but not yet deleted are still in the keyspace: only find() and digest() tell
+// them from live ones. Methods that replace or remove a key do so whether it is live or due; those
+// that change a key (replace_integer, write_range, set_expiry, and rename and copy of `from`) don't
+// know the time and would change a due one as well: a caller who did not find() it live calls
+// erase_if_due() first.
+//
+// Keys and values given to the methods may not point into the keyspace, except for the keys of
+// erase() and set_expiry().
 class Keyspace {
  public:
   explicit Keyspace(uint64_t hash_seed);
@@ -53,21 +68,24 @@ class Keyspace {
   Keyspace(Keyspace&&) noexcept;
   Keyspace& operator=(Keyspace&&) noexcept;
 
-  // --- lookup -------------------------------------------------------------------------------
+  // --- lookup ----------------------------------------------------------------------------------
 
   // The live entry of `key`, or null. Never changes anything.
   const Entry* find(std::string_view key, Clock& clock) const;
+  // A hint that these keys will be looked up soon: their memory is fetched together, not one by
+  // one.
+  void prefetch(std::span<const std::string_view> keys) const;
 
-  // --- facts of an entry --------------------------------------------------------------------
+  // --- facts of an entry -----------------------------------------------------------------------
   static std::string_view key_of(const Entry& entry);
   static Type type_of(const Entry& entry);
   static TimeMs expiry_of(const Entry& entry);  // kNoExpiry if none
-  // Redis's names, as OBJECT ENCODING tells them: "int" (a 64-bit integer in canonical form), "embstr"
-  // (at most 44 bytes), "raw" (longer, or grown by APPEND or SETRANGE).
+  // Redis's names, as OBJECT ENCODING tells them: "int" (a 64-bit integer in canonical form),
+  // "embstr" (at most 44 bytes), "raw" (longer, or grown by APPEND or SETRANGE).
   static const char* encoding_of(const Entry& entry);
   static size_t memory_of(const Entry& entry);  // bytes held, with overheads, for MEMORY USAGE
 
-  // --- strings (the entry must be of Type::kString) -------------------------------------------
+  // --- strings (the entry must be of Type::kString) --------------------------------------------
   static std::string_view string_of(const Entry& entry, IntBuffer& buffer);
   static size_t string_length(const Entry& entry);
   // The value if it is kept as an integer, i.e. is one in canonical form.
@@ -79,22 +97,26 @@ class Keyspace {
   // Change the value and keep the deadline. The key must exist, live at the time of the caller.
   void replace_integer(std::string_view key, int64_t value);
   // Writes `bytes` at `offset` of the string of `key`, zero-filling a gap; creates the key if it is
-  // absent. Amortized O(bytes) for appends. Returns the new length.
+  // absent. Amortized O(bytes) for appends. Returns the new length. The encoding becomes "raw" in
+  // any case: Redis's APPEND to an absent key is a set_string().
   size_t write_range(std::string_view key, size_t offset, std::string_view bytes);
 
-  // --- keys ---------------------------------------------------------------------------------
+  // --- keys ------------------------------------------------------------------------------------
 
   // True if a live or a due entry was there.
   bool erase(std::string_view key);
+  // Deletes the key if its deadline is <= now. True if it did.
+  bool erase_if_due(std::string_view key, TimeMs now);
   // False if the key is absent. kNoExpiry removes the deadline.
   bool set_expiry(std::string_view key, TimeMs expiry);
-  // Gives `from`'s value and deadline to `to`, which loses its own. `from` must exist.
+  // Gives `from`'s value and deadline to `to`, which loses its own. `from` must exist. Nothing
+  // happens if both are the same.
   void rename(std::string_view from, std::string_view to);
   void copy(std::string_view from, std::string_view to);
   // O(1) for the caller's turn or as near as can be: the old contents may be freed later in slices.
   void clear();
 
-  // --- expiry -------------------------------------------------------------------------------
+  // --- expiry ----------------------------------------------------------------------------------
 
   // Deletes up to `limit` entries whose deadline is <= now, earliest first, and returns how many.
   // `on_expired` sees each key before it goes (may be empty).
@@ -103,24 +125,27 @@ class Keyspace {
   // The earliest deadline, kNoExpiry if no key has one. O(1).
   TimeMs earliest_expiry() const;
 
-  // --- the whole ----------------------------------------------------------------------------
+  // --- the whole -------------------------------------------------------------------------------
 
-  size_t size() const;            // keys, those due but not yet deleted included
+  size_t size() const;  // keys, those due but not yet deleted included
   size_t size_with_expiry() const;
-  size_t memory_used() const;     // bytes held by entries and table
+  // Bytes asked of the allocator for entries, table and index, and for what clear() left to be
+  // freed.
+  size_t memory_used() const;
   TimeMs average_ttl(TimeMs now) const;  // over keys with a deadline, 0 if none; O(1)
 
   // Visits about `count` entries and returns the next cursor, 0 at the end. As Redis's SCAN: every
-  // entry that is there during a whole iteration is visited at least once, however the table grows or
-  // shrinks between the calls.
+  // entry that is there during a whole iteration is visited at least once, however the table grows
+  // or shrinks between the calls.
   uint64_t scan(uint64_t cursor, size_t count,
                 const std::function<void(const Entry&)>& visit) const;
   void for_each(const std::function<void(const Entry&)>& visit) const;
   // Uniform enough for RANDOMKEY; null if empty. `random` is the caller's draw.
   const Entry* random_entry(uint64_t random) const;
 
-  // A bounded slice of background work: incremental growth of the table, freeing what clear() left.
-  // True while there is more to do.
+  // A bounded slice of background work: freeing what clear() left, about `steps` buckets of
+  // entries. True while there is more to do. (The table grows and shrinks with the writes, a bucket
+  // at a time.)
   bool work_slice(size_t steps);
 
   // Order-independent digest of all keys, values and deadlines that are live at `now`: equal on two

@@ -1,5 +1,5 @@
-// A data directory belongs to one cluster, one node and one incarnation of it, and to one process at
-// a time. Checked before anything in it is read or written.
+// A data directory belongs to one cluster, one node and one incarnation of it, and to one process
+// at a time. Checked before anything in it is read or written.
 #pragma once
 
 #include <cstdint>
@@ -10,7 +10,7 @@
 namespace raftkv::storage {
 
 struct Identity {
-  std::string cluster_id;    // 40 hexadecimal characters
+  std::string cluster_id;  // 40 hexadecimal characters
   uint64_t node_id = 0;
   uint64_t incarnation = 0;  // drawn when the directory was made: a wiped node is a different one
 
@@ -30,9 +30,9 @@ struct OpenedDirectory {
 };
 
 // Creates `path` if it is missing (with `wanted`), or checks that it belongs to `wanted` (its
-// incarnation is read from the directory, that of `wanted` is used for a new one only). The error is
-// one line for the operator: what is wrong (locked by pid N, another node's, another cluster's, not a
-// data directory and not empty, not writable, damaged identity) and what to do.
+// incarnation is read from the directory, that of `wanted` is used for a new one only). The error
+// is one line for the operator: what is wrong (locked by pid N, another node's, another cluster's,
+// not a data directory and not empty, not writable, damaged identity) and what to do.
 std::expected<OpenedDirectory, std::string> open_data_directory(const std::string& path,
                                                                 const Identity& wanted);
 

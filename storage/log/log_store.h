@@ -21,13 +21,15 @@ struct LogStoreStats {
   raft::Index last_index = 0;
 };
 
-// Threads: write() from one thread at a time (the log writer's), read() from another (the replica's)
-// concurrently, but only of entries whose write() has returned. recover() once, before either.
+// Threads: write() from one thread at a time (the log writer's), read() from another (the
+// replica's) concurrently, but only of entries whose write() has returned. recover() once, before
+// either.
 class LogStore : public raft::LogReader {
  public:
-  // What is in the store: hard state, extent and terms of the log, after every record's checksum was
-  // verified. The error says in one line what is damaged and what to do about it; a torn tail (the
-  // last write was cut off by a crash) is no error, it is dropped, because it was never durable.
+  // What is in the store: hard state, extent and terms of the log, after every record's checksum
+  // was verified. The error says in one line what is damaged and what to do about it; a torn tail
+  // (the last write was cut off by a crash) is no error, it is dropped, because it was never
+  // durable.
   virtual std::expected<raft::Restored, std::string> recover() = 0;
 
   // Makes all of `batch` durable, in order, with one sync: after a crash either a prefix of the

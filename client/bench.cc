@@ -1,0 +1,185 @@
+#include "client/bench.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <atomic>
+#include <condition_variable>
+#include <mutex>
+#include <random>
+#include <thread>
+#include <utility>
+
+namespace raftkv::client {
+namespace {
+
+// What the workers share. All counters; no order between them is needed.
+class SharedLoad {
+ public:
+  explicit SharedLoad(const BenchPlan& plan)
+      : limited_(plan.operations > 0), left_(plan.operations), running_(plan.clients) {}
+
+  // How many of `wanted` operations to do now; 0: the end.
+  int64_t take(int64_t wanted) {
+    if (stop_) return 0;
+    if (!limited_) return wanted;
+    const int64_t before = left_.fetch_sub(wanted);
+    return std::clamp<int64_t>(before, 0, wanted);
+  }
+
+  void count_success(uint64_t operations) { succeeded_ += operations; }
+  uint64_t succeeded() const { return succeeded_; }
+  void stop() { stop_ = true; }
+
+  void worker_ends() {
+    const std::lock_guard lock(mutex_);
+    if (--running_ == 0) ended_.notify_all();
+  }
+  // True once all workers have ended; false at `until`.
+  bool wait_for_end(Clock::time_point until) {
+    std::unique_lock lock(mutex_);
+    return ended_.wait_until(lock, until, [this] { return running_ == 0; });
+  }
+
+ private:
+  const bool limited_;
+  std::atomic<int64_t> left_;
+  std::atomic<bool> stop_ = false;
+  std::atomic<uint64_t> succeeded_ = 0;
+  std::mutex mutex_;
+  std::condition_variable ended_;
+  int64_t running_;
+};
+
+// One connection's load, on its own thread.
+class Worker {
+ public:
+  Worker(const BenchPlan& plan, SharedLoad& load)
+      : plan_(plan),
+        load_(load),
+        client_(plan.nodes, plan.client),
+        random_(std::random_device{}()) {}
+
+  void run() {
+    while (const int64_t size = load_.take(plan_.pipeline)) do_batch(size);
+    load_.worker_ends();
+  }
+
+  BenchOutcome& outcome() { return outcome_; }
+
+ private:
+  void do_batch(int64_t size) {
+    batch_.clear();
+    for (int64_t i = 0; i < size; ++i) batch_.push_back(next_command());
+    const auto start = Clock::now();
+    const std::vector<Result> results = client_.pipeline(batch_);
+    const auto latency = Clock::now() - start;
+    uint64_t succeeded = 0;
+    for (size_t i = 0; i < results.size(); ++i) {
+      const bool read = batch_[i].retry == Retry::kRead;
+      if (results[i]) {
+        ++(read ? outcome_.reads : outcome_.writes);
+        ++succeeded;
+      } else {
+        count_failure(results[i].error());
+      }
+    }
+    if (succeeded == 0) return;
+    outcome_.latency.add(latency, succeeded);
+    load_.count_success(succeeded);
+  }
+
+  // Writes are not sent again once their outcome is in doubt, so that doubt is counted.
+  Command next_command() {
+    std::string key = fmt::format(
+        "bench:{:012d}", std::uniform_int_distribution<int64_t>(0, plan_.keyspace - 1)(random_));
+    if (std::uniform_real_distribution<double>(0.0, 1.0)(random_) < plan_.read_share) {
+      return {.args = {"GET", std::move(key)}, .retry = Retry::kRead};
+    }
+    return {.args = {"SET", std::move(key), next_value()}, .retry = Retry::kUnsafe};
+  }
+
+  // A piece of random text: neither the same each time, nor dear to make.
+  std::string next_value() {
+    const auto size = static_cast<size_t>(plan_.value_size);
+    if (text_.empty()) {
+      text_.resize(size + 1024);
+      std::uniform_int_distribution<int> letter('a', 'z');
+      for (char& c : text_) c = static_cast<char>(letter(random_));
+    }
+    return text_.substr(random_() % 1024, size);
+  }
+
+  void count_failure(const ClientError& error) {
+    const bool unknown = error.kind == ClientError::Kind::kOutcomeUnknown;
+    ++(unknown ? outcome_.unknown : outcome_.errors);
+    if (outcome_.first_error.empty()) outcome_.first_error = error.text;
+  }
+
+  const BenchPlan& plan_;
+  SharedLoad& load_;
+  ClusterClient client_;
+  std::mt19937_64 random_;
+  std::string text_;
+  std::vector<Command> batch_;
+  BenchOutcome outcome_;
+};
+
+// Waits for the workers, tells of progress, and ends them when it is time. True: patience ran out.
+bool watch(const BenchPlan& plan, SharedLoad& load, const std::function<void(uint64_t)>& progress) {
+  const auto start = Clock::now();
+  const bool timed = plan.duration.count() > 0;
+  auto last_success = start;
+  uint64_t seen = 0;
+  auto wake = start;
+  bool gave_up = false;
+  for (;;) {
+    wake += std::chrono::seconds(1);
+    if (timed) wake = std::min(wake, std::max(start + plan.duration, Clock::now()));
+    if (load.wait_for_end(wake)) return gave_up;
+    if (timed && Clock::now() >= start + plan.duration) break;
+    if (const uint64_t now = load.succeeded(); now != seen) {
+      seen = now;
+      last_success = Clock::now();
+    } else if (Clock::now() - last_success >= plan.patience) {
+      gave_up = true;
+      break;
+    }
+    if (progress) progress(seen);
+  }
+  load.stop();
+  load.wait_for_end(
+      Clock::time_point::max());  // each worker's last batch has a deadline of its own
+  return gave_up;
+}
+
+}  // namespace
+
+void BenchOutcome::merge(BenchOutcome&& other) {
+  writes += other.writes;
+  reads += other.reads;
+  errors += other.errors;
+  unknown += other.unknown;
+  latency.merge(other.latency);
+  if (first_error.empty()) first_error = std::move(other.first_error);
+}
+
+BenchOutcome run_bench(const BenchPlan& plan, const std::function<void(uint64_t)>& progress) {
+  SharedLoad load(plan);
+  std::vector<std::unique_ptr<Worker>> workers;
+  for (int64_t i = 0; i < plan.clients; ++i) {
+    workers.push_back(std::make_unique<Worker>(plan, load));
+  }
+  BenchOutcome outcome;
+  const auto start = Clock::now();
+  {
+    std::vector<std::jthread> threads;
+    for (auto& worker : workers) threads.emplace_back([&worker] { worker->run(); });
+    outcome.gave_up = watch(plan, load, progress);
+    outcome.elapsed = Clock::now() - start;
+  }
+  for (auto& worker : workers) outcome.merge(std::move(worker->outcome()));
+  return outcome;
+}
+
+}  // namespace raftkv::client

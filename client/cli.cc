@@ -1,0 +1,136 @@
+#include "client/cli.h"
+
+#include <fmt/format.h>
+
+#include <array>
+#include <cstdlib>
+#include <memory>
+
+#include "client/commands.h"
+
+namespace raftkv::client {
+namespace {
+
+struct Entry {
+  std::string_view name;
+  std::string_view summary;
+  std::string_view details;
+  std::unique_ptr<CliCommand> (*make)();
+};
+
+constexpr std::array kCommands = {
+    Entry{"status", "who leads, and how far each node is",
+          "Asks every node for itself. Ends with 0 if a leader is known and a majority is up.",
+          make_status_command},
+    Entry{"put", "write a key", "Prints OK once a majority has it on disk.", make_put_command},
+    Entry{"get", "read a key",
+          "Prints the newest value; (nil) and exit code 1 if there is no such key.",
+          make_get_command},
+    Entry{"del", "delete a key", "Prints 1 if the key was there, 0 if not.", make_del_command},
+    Entry{"incr", "add to a number", "Prints the new value. A missing key counts as 0.",
+          make_incr_command},
+    Entry{
+        "bench", "many writes and reads, and how long they took",
+        "Counts an operation only when it was acknowledged. Latency is from sending to the reply;\n"
+        "with --pipeline, to the last reply of its batch.",
+        make_bench_command},
+};
+
+constexpr std::string_view kExitCodes =
+    "Exit codes: 0 done, 1 failed (nothing was changed) or no such key, 2 wrong command line,\n"
+    "3 outcome unknown: the write may or may not have happened.\n";
+
+const Entry* find_command(std::string_view name) {
+  for (const Entry& entry : kCommands) {
+    if (entry.name == name) return &entry;
+  }
+  return nullptr;
+}
+
+std::string overview() {
+  std::string text =
+      "raftkv-cli <command> [--flag value ...]: talks to a RaftKV cluster.\n\nCommands:\n";
+  for (const Entry& entry : kCommands) {
+    text += fmt::format("  {:<8} {}\n", entry.name, entry.summary);
+  }
+  text +=
+      "\nraftkv-cli help <command> tells its flags. For any other Redis command use redis-cli.\n";
+  text += kExitCodes;
+  return text;
+}
+
+int usage_error(const Console& console, std::string_view what, std::string_view see) {
+  console.err(fmt::format("raftkv-cli: {}\nSee: raftkv-cli {}\n", what, see));
+  return kExitUsage;
+}
+
+std::string command_help(const Entry& entry, const Flags& flags) {
+  return fmt::format("raftkv-cli {}: {}.\n{}\n\nFlags (--flag value or --flag=value):\n{}\n{}",
+                     entry.name, entry.summary, entry.details, flags.help(), kExitCodes);
+}
+
+int run_command(const Entry& entry, std::span<const std::string> args, const Console& console) {
+  const std::unique_ptr<CliCommand> command = entry.make();
+  CommonFlags common;
+  Flags flags;
+  command->declare(flags);
+  common.declare(flags);
+  for (const std::string& arg : args) {
+    if (arg == "--help" || arg == "-h") {
+      console.out(command_help(entry, flags));
+      return kExitOk;
+    }
+  }
+  const std::string see = fmt::format("help {}", entry.name);
+  if (const auto parsed = flags.parse(args); !parsed) {
+    return usage_error(console, fmt::format("{}: {}", entry.name, parsed.error()), see);
+  }
+  const auto nodes = common.addresses();
+  if (!nodes) {
+    return usage_error(console, fmt::format("{}: --nodes: {}", entry.name, nodes.error()), see);
+  }
+  return command->run(console, *nodes, common);
+}
+
+}  // namespace
+
+CommonFlags::CommonFlags() {
+  const char* from_environment = std::getenv("RAFTKV_NODES");
+  const bool set = from_environment != nullptr && *from_environment != '\0';
+  nodes = set ? from_environment : "127.0.0.1:7001";
+}
+
+void CommonFlags::declare(Flags& flags) {
+  flags.text("nodes", &nodes,
+             "host:port of the nodes, separated by commas; one that is up is enough to find the\n"
+             "      others. The environment variable RAFTKV_NODES sets the default");
+  flags.number("timeout_ms", &timeout_ms, 1, 3'600'000,
+               "how long one command may take with all its retries, in milliseconds");
+  flags.toggle("json", &json, "print one JSON object instead of text");
+}
+
+std::expected<std::vector<Address>, std::string> CommonFlags::addresses() const {
+  return parse_addresses(nodes);
+}
+
+int run_cli(std::span<const std::string> args, const Console& console) {
+  const std::string first = args.empty() ? "" : args.front();
+  if (first == "--help" || first == "-h" || (first == "help" && args.size() == 1)) {
+    console.out(overview());
+    return kExitOk;
+  }
+  if (first.empty()) return usage_error(console, "no command is given", "--help");
+  const bool help = first == "help";
+  const std::string& name = help ? args[1] : first;
+  const Entry* entry = find_command(name);
+  if (entry == nullptr) {
+    return usage_error(console, fmt::format("unknown command '{}'", name), "--help");
+  }
+  if (help) {
+    const std::string flag = "--help";
+    return run_command(*entry, {&flag, 1}, console);
+  }
+  return run_command(*entry, args.subspan(1), console);
+}
+
+}  // namespace raftkv::client

@@ -1,0 +1,155 @@
+#include "client/cluster_client.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <cstdlib>
+#include <thread>
+#include <utility>
+
+#include "client/answer.h"
+#include "client/exchange.h"
+
+namespace raftkv::client {
+namespace {
+
+// Redirects may name nodes that nobody configured; a node that invents them must not fill memory.
+constexpr size_t kLearnedNodesMax = 32;
+
+constexpr std::chrono::milliseconds kPauseMin{10};
+constexpr std::chrono::milliseconds kPauseMax{250};
+
+void require(bool kept, const char* what) {
+  if (kept) return;
+  std::fprintf(stderr, "ClusterClient requires that %s\n", what);
+  std::abort();
+}
+
+}  // namespace
+
+ClusterClient::ClusterClient(std::vector<Address> nodes, ClientOptions options)
+    : options_(options), nodes_(std::move(nodes)), given_nodes_(nodes_.size()) {
+  require(!nodes_.empty(), "the list of nodes is not empty");
+}
+
+Result ClusterClient::command(std::vector<std::string> args, Retry retry) {
+  const Command one = {.args = std::move(args), .retry = retry};
+  return std::move(pipeline({&one, 1}).front());
+}
+
+std::vector<Result> ClusterClient::pipeline(std::span<const Command> commands) {
+  for (const Command& command : commands) {
+    // Nodes skip an empty command without a reply, and all later replies would shift.
+    require(!command.args.empty(), "a command has a name");
+  }
+  Exchange exchange(commands, Clock::now() + options_.command_timeout);
+  setbacks_ = 0;
+  pauses_ = 0;
+  while (!exchange.done()) {
+    if (Clock::now() >= exchange.deadline()) {
+      exchange.give_up(options_.command_timeout);
+      break;
+    }
+    const Address target = next_target();
+    Connection* connection = connection_to(target, exchange.deadline(), exchange);
+    if (connection != nullptr) attempt(target, *connection, exchange);
+    if (!exchange.done()) pause_if_going_in_circles(exchange.deadline());
+  }
+  return exchange.take_results();
+}
+
+Address ClusterClient::next_target() {
+  if (leader_) return *leader_;
+  return nodes_[next_node_++ % nodes_.size()];
+}
+
+Connection* ClusterClient::connection_to(const Address& address, Deadline deadline,
+                                         Exchange& exchange) {
+  const std::string name = address.to_string();
+  if (const auto known = connections_.find(name); known != connections_.end()) {
+    if (known->second.usable()) return &known->second;
+    connections_.erase(known);
+  }
+  auto made =
+      Connection::connect(address, std::min(deadline, Clock::now() + options_.connect_timeout));
+  if (!made) {
+    exchange.trouble(address, made.error());
+    drop(address);
+    return nullptr;
+  }
+  exchange.reached_a_node();
+  return &connections_.emplace(name, *std::move(made)).first->second;
+}
+
+// Sends all open commands to one node and takes its replies, until it fails or all have one.
+void ClusterClient::attempt(const Address& target, Connection& connection, Exchange& exchange) {
+  exchange.reached_a_node();
+  const std::vector<size_t> open = exchange.open();
+  std::vector<uint64_t> ends;
+  ends.reserve(open.size());
+  bool patient = false;
+  for (const size_t i : open) {
+    connection.append(exchange.command(i).args);
+    ends.push_back(connection.appended_bytes());
+    patient = patient || exchange.command(i).retry == Retry::kUnsafe;
+  }
+  std::string refusal;
+  for (size_t n = 0; n < open.size(); ++n) {
+    const Deadline deadline =
+        patient ? exchange.deadline()
+                : std::min(exchange.deadline(), Clock::now() + options_.attempt_timeout);
+    auto reply = connection.receive(deadline);
+    if (!reply) {
+      exchange.trouble(target, reply.error());
+      // What did not leave as a whole can't have been executed.
+      for (; n < open.size() && ends[n] <= connection.sent_bytes(); ++n) {
+        exchange.maybe_done(open[n], fmt::format("{} did not answer after the command was sent: {}",
+                                                 target.to_string(), reply.error()));
+      }
+      drop(target);
+      return;
+    }
+    if (!exchange.take(open[n], *reply, target)) refusal = std::move(reply->text);
+  }
+  if (refusal.empty()) {
+    leader_ = target;
+  } else {
+    exchange.trouble(target, refusal);
+    follow(refusal, target);
+  }
+}
+
+// The last refusal of a batch is the freshest news of where the leader is.
+void ClusterClient::follow(const std::string& refusal, const Address& from) {
+  ++setbacks_;
+  leader_.reset();
+  if (judge(refusal) != Verdict::kMoved) return;
+  leader_ = moved_to(refusal, from);
+  if (!leader_ || std::find(nodes_.begin(), nodes_.end(), *leader_) != nodes_.end()) return;
+  if (nodes_.size() == given_nodes_ + kLearnedNodesMax) {
+    const auto oldest = nodes_.begin() + static_cast<std::ptrdiff_t>(given_nodes_);
+    connections_.erase(oldest->to_string());
+    nodes_.erase(oldest);
+  }
+  nodes_.push_back(*leader_);
+}
+
+void ClusterClient::drop(const Address& address) {
+  ++setbacks_;
+  connections_.erase(address.to_string());
+  if (leader_ == address) leader_.reset();
+}
+
+// While the cluster elects a leader, nodes point at each other or at the dead one. After a whole
+// round without success we wait, a little longer each time and never in step with other clients.
+void ClusterClient::pause_if_going_in_circles(Deadline deadline) {
+  if (setbacks_ <= nodes_.size() + 1) return;
+  setbacks_ = 0;
+  const auto longest = std::min(kPauseMax, kPauseMin * (1 << std::min(pauses_++, 8)));
+  std::uniform_int_distribution<int64_t> part(longest.count() * 500, longest.count() * 1000);
+  std::this_thread::sleep_until(
+      std::min(deadline, Clock::now() + std::chrono::microseconds(part(jitter_))));
+}
+
+}  // namespace raftkv::client

@@ -1,0 +1,97 @@
+// A client of the whole cluster: finds the leader, follows it when it changes, and says the truth
+// about what it could not find out.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <expected>
+#include <map>
+#include <optional>
+#include <random>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "client/address.h"
+#include "client/connection.h"
+#include "client/reply.h"
+
+namespace raftkv::client {
+
+// May a command be sent again when it is not known whether it took effect? Only the caller can
+// tell.
+enum class Retry : uint8_t {
+  kRead,    // changes nothing: yes
+  kSafe,    // twice is as good as once (SET without conditions): yes. Mind that the second time may
+            // come after another client's write of the same key.
+  kUnsafe,  // INCR, DEL's count, SET NX ...: no. The answer is then kOutcomeUnknown.
+};
+
+struct Command {
+  std::vector<std::string> args;  // at least the command's name
+  Retry retry = Retry::kUnsafe;
+};
+
+struct ClientError {
+  enum class Kind : uint8_t {
+    kServer,          // the node refused it for good, in its own words (WRONGTYPE ...)
+    kDeadline,        // time is up; the command surely did not take effect
+    kNoNodes,         // as kDeadline, and not one node could be reached
+    kOutcomeUnknown,  // it may or may not have taken effect
+  };
+
+  Kind kind;
+  std::string text;  // a sentence for people
+};
+
+using Result = std::expected<Reply, ClientError>;
+
+struct ClientOptions {
+  std::chrono::milliseconds command_timeout{5000};  // for a command or a pipeline, with all retries
+  std::chrono::milliseconds connect_timeout{500};   // for one connection
+  // How long one node may keep us waiting before another is asked. A command that may not be sent
+  // twice waits for its answer until command_timeout instead.
+  std::chrono::milliseconds attempt_timeout{1500};
+};
+
+// Not thread-safe: one a thread.
+class ClusterClient {
+ public:
+  // `nodes` needs not be complete, since redirects name others, nor be in any order.
+  explicit ClusterClient(std::vector<Address> nodes, ClientOptions options = {});
+
+  // Ends within command_timeout. Errors a node answers with (but those that mean "not here, not
+  // now") come back as kServer.
+  Result command(std::vector<std::string> args, Retry retry);
+
+  // Sends all without waiting in between; one result each, in order. What a node refused with "not
+  // here, not now" is sent again, behind what it accepted of the same pipeline: put commands that
+  // depend on each other into MULTI, or into pipelines of their own.
+  std::vector<Result> pipeline(std::span<const Command> commands);
+
+  // Who answered last; empty before the first answer and when that node failed.
+  const std::optional<Address>& leader() const { return leader_; }
+
+ private:
+  class Exchange;
+
+  Address next_target();
+  Connection* connection_to(const Address& address, Deadline deadline, Exchange& exchange);
+  void attempt(const Address& target, Connection& connection, Exchange& exchange);
+  void follow(const std::string& refusal, const Address& from);
+  void drop(const Address& address);
+  void pause_if_going_in_circles(Deadline deadline);
+
+  ClientOptions options_;
+  std::vector<Address> nodes_;  // as given, then as learned from redirects
+  size_t given_nodes_;
+  size_t next_node_ = 0;
+  std::optional<Address> leader_;
+  std::map<std::string, Connection> connections_;  // by address
+  // Refusals and failures since the last pause, and how often we paused in this call.
+  size_t setbacks_ = 0;
+  int pauses_ = 0;
+  std::minstd_rand jitter_{std::random_device{}()};
+};
+
+}  // namespace raftkv::client

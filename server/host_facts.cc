@@ -1,0 +1,28 @@
+// What commands ask of the process.
+#include "server/server.h"
+
+namespace raftkv::server {
+
+DiskFacts Server::disk() const {
+  DiskFacts facts;
+  const storage::LogStoreStats log = store_->stats();
+  facts.log_bytes = log.bytes_on_disk;
+  facts.first_index = log.first_index;
+  const storage::LogWriterStats writer = writer_->stats();
+  facts.syncs = writer.syncs;
+  facts.persists = writer.persists;
+  facts.synced_bytes = writer.bytes;
+  facts.last_sync_us = writer.last_sync_us;
+  facts.sync_histogram = writer.sync_histogram;
+  return facts;
+}
+
+void Server::for_each_client(const std::function<void(const ClientState&)>& visit) const {
+  clients_->for_each(visit);
+}
+
+std::optional<PeerTraffic> Server::peer_traffic() const {
+  return PeerTraffic{messages_sent_, messages_received_};
+}
+
+}  // namespace raftkv::server

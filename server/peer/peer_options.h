@@ -1,0 +1,37 @@
+// Whom a node talks to and within which limits.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "server/command/host.h"
+
+namespace raftkv::server {
+
+struct PeerOptions {
+  std::string cluster_id;
+  uint64_t self_id = 0;
+  uint64_t incarnation = 0;
+  std::string listen_host;
+  uint16_t listen_port = 0;
+  std::vector<Member> members;                // self included
+  size_t queue_bytes_max = size_t{64} << 20;  // to one peer, not yet taken by the kernel
+  size_t frame_bytes_max = size_t{128} << 20;
+  uint64_t reconnect_min_ms = 20;  // doubles up to the maximum, with jitter
+  uint64_t reconnect_max_ms = 1000;
+  uint64_t handshake_timeout_ms = 2000;  // for connecting and the handshake together
+  uint64_t ping_interval_ms = 1000;
+  // A connection on which nothing is acknowledged, or no ping answered, for this long is closed.
+  uint64_t silence_max_ms = 5000;
+
+  // The incarnations of members that earlier runs of this node have met; see Incarnations.
+  std::map<uint64_t, uint64_t> known_incarnations;
+  // A member was met for the first time: keep this, and give it back in known_incarnations.
+  std::function<void(uint64_t id, uint64_t incarnation)> on_peer_incarnation;
+};
+
+}  // namespace raftkv::server

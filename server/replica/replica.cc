@@ -1,0 +1,192 @@
+#include "server/replica/replica.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "server/replica/check.h"
+#include "server/replica/session.h"
+
+namespace raftkv::server {
+
+namespace {
+
+raft::Options with_lease(raft::Options options, ReadMode mode) {
+  options.lease_reads = mode == ReadMode::kLease;
+  return options;
+}
+
+}  // namespace
+
+Replica::Replica(ReplicaOptions options, raft::Restored restored, const raft::LogReader& reader,
+                 std::vector<Member> members, Stats& stats, ReplicaPorts& ports)
+    : options_(std::move(options)),
+      members_(std::move(members)),
+      stats_(stats),
+      ports_(ports),
+      node_(with_lease(options_.raft, options_.read_mode), restored, reader, ports.now_monotonic_us()),
+      state_(options_.hash_seed, stats, options_.precise_clock_ns),
+      load_until_(std::min(restored.hard_state.commit, restored.last_index)) {
+  forming_.number = 1;
+}
+
+// Sessions that were closed with commands in flight end with the replica.
+Replica::~Replica() {
+  if (leading_term_ != 0) stop_leading();
+}
+
+void Replica::touch() {
+  if (in_turn_) return;
+  in_turn_ = true;
+  monotonic_us_ = std::max(monotonic_us_, ports_.now_monotonic_us());
+  node_.tick(monotonic_us_);
+  clock_.advance(monotonic_us_, ports_.now_wall_us(), node_.last_time_us());
+}
+
+void Replica::step(raft::Message message) {
+  touch();
+  node_.step(std::move(message));
+}
+
+void Replica::persisted(raft::Persist persist) {
+  touch();
+  for (raft::Message& message : persist.sealed) ports_.send(std::move(message));
+  node_.persisted(persist.token);
+}
+
+const Member* Replica::member(uint64_t id) const {
+  for (const Member& member : members_) {
+    if (member.id == id) return &member;
+  }
+  return nullptr;
+}
+
+bool Replica::leads() {
+  notice_leadership();
+  return leading_term_ != 0;
+}
+
+bool Replica::accepts_commands() const {
+  return closed_bytes_ + forming_.payload.size() + forming_.read_arguments.size() <
+             options_.queue_bytes_max &&
+         reads_.bytes() < options_.queue_bytes_max;
+}
+
+std::string Replica::redirect(uint16_t slot) {
+  const Member* leader = node_.leader() == options_.raft.id ? nullptr : member(node_.leader());
+  if (leader == nullptr) {
+    return "CLUSTERDOWN no leader is known at the moment; try again";
+  }
+  ++stats_.moved_replies;
+  return fmt::format("MOVED {} {}:{}", slot, leader->client_host, leader->client_port);
+}
+
+BatchNumber Replica::newest_batch() const {
+  return forming_.items.empty() ? forming_.number - 1 : forming_.number;
+}
+
+void Replica::touch_watches(const CommandSpec& spec, Args args) {
+  if (watches_.empty()) return;
+  if (spec.keys.first == 0) {
+    watches_.touch_all();
+  } else {
+    for_each_key(spec, args, [this](std::string_view key) { watches_.touch(key); });
+  }
+}
+
+void Replica::add_write(Origin origin, const CommandSpec& spec, Args args) {
+  touch_watches(spec, args);
+  append_command(forming_.payload, args);
+  BatchItem& item = forming_.items.emplace_back();
+  item.origin = origin;
+  item.spec = &spec;
+  origin.session->set_reads_after(forming_.number);
+  if (forming_.payload.size() >= options_.batch_bytes) close_forming();
+}
+
+void Replica::add_read(Origin origin, const CommandSpec& spec, Args args) {
+  if (origin.session->reads_after() == forming_.number) {
+    BatchItem& item = forming_.items.emplace_back();
+    item.origin = origin;
+    item.spec = &spec;
+    item.read = true;
+    item.read_offset = forming_.read_arguments.size();
+    item.slot = command_slot(spec, args);
+    append_command(forming_.read_arguments, args);
+    return;
+  }
+  encoded_.clear();
+  append_command(encoded_, args);
+  ReadItem item;
+  item.origin = origin;
+  item.spec = &spec;
+  item.after = origin.session->reads_after();
+  item.slot = command_slot(spec, args);
+  reads_.add(forming_.number, now_us(), std::move(item), encoded_);
+}
+
+void Replica::add_transaction(Origin origin, std::unique_ptr<TransactionPlan> plan,
+                              std::string_view arguments, bool read_only, bool watched,
+                              uint16_t slot) {
+  if (read_only && !watched && origin.session->reads_after() != forming_.number) {
+    ReadItem item;
+    item.origin = origin;
+    item.plan = std::move(plan);
+    item.after = origin.session->reads_after();
+    item.slot = slot;
+    reads_.add(forming_.number, now_us(), std::move(item), arguments);
+    return;
+  }
+  BatchItem& item = forming_.items.emplace_back();
+  item.origin = origin;
+  item.slot = slot;
+  item.read = read_only;
+  if (read_only) {
+    item.read_offset = forming_.read_arguments.size();
+    forming_.read_arguments.append(arguments);
+  } else {
+    PayloadReader reader(arguments);
+    size_t commands = reader.next_item().commands;
+    for (const TransactionPlan::Step& step : plan->steps) {
+      if (step.spec == nullptr) continue;
+      const Args args = reader.next_command();
+      --commands;
+      if (step.spec->is_write()) touch_watches(*step.spec, args);
+    }
+    RAFTKV_CHECK(commands == 0, "a transaction's plan does not fit its arguments");
+    forming_.payload.append(arguments);
+    origin.session->set_reads_after(forming_.number);
+  }
+  item.plan = std::move(plan);
+  if (watched || forming_.payload.size() >= options_.batch_bytes) close_forming();
+}
+
+size_t Replica::replicas_with(raft::Index index) const {
+  size_t count = 0;
+  for (const raft::PeerStatus& peer : node_.status().peers) {
+    if (peer.match >= index) ++count;
+  }
+  return count;
+}
+
+void Replica::remove_waiting(Session* session) { std::erase(waiting_, session); }
+
+size_t Replica::blocked_count() const {
+  return static_cast<size_t>(std::count_if(waiting_.begin(), waiting_.end(),
+                                           [](const Session* s) { return s->blocked(); }));
+}
+
+raft::MonotonicUs Replica::next_deadline() const {
+  raft::MonotonicUs next = node_.next_deadline();
+  for (const Session* session : waiting_) next = std::min(next, session->wait_deadline_us());
+  const data::TimeMs earliest = state_.keyspace().earliest_expiry();
+  if (leading_term_ != 0 && earliest != data::kNoExpiry && !writes_pending()) {
+    const data::TimeMs now = now_ms();
+    const uint64_t due = monotonic_us_ + (earliest > now ? static_cast<uint64_t>(earliest - now) * 1000 : 0);
+    next = std::min(next, std::max(due, last_expiry_us_ + options_.expire_interval_us));
+  }
+  return next;
+}
+
+}  // namespace raftkv::server

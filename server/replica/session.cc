@@ -1,0 +1,237 @@
+#include "server/replica/session.h"
+
+#include <fmt/format.h>
+
+#include <utility>
+
+#include "server/replica/check.h"
+#include "server/replica/replica.h"
+
+namespace raftkv::server {
+
+namespace {
+
+// Replies that are ready, but stand behind commands that are not.
+constexpr size_t kHeldBytesMax = size_t{1} << 20;
+
+}  // namespace
+
+Session::Session(Replica& replica, Host& host, SessionOwner& owner, ClientState state)
+    : RequestSink(std::move(state)), replica_(replica), host_(host), owner_(&owner) {}
+
+Session* Session::open(Replica& replica, Host& host, SessionOwner& owner, ClientState state) {
+  replica.touch();
+  state.created_us = state.last_command_us = replica.monotonic_us();
+  return new Session(replica, host, owner, std::move(state));
+}
+
+void Session::close() {
+  RAFTKV_CHECK(!closed(), "a session was closed twice");
+  owner_ = nullptr;
+  unwatch();
+  if (wait_ != Wait::kNone) replica_.remove_waiting(this);
+  wait_ = Wait::kNone;
+  held_.clear();
+  if (issued_ == completed_) delete this;
+}
+
+Execution Session::execute(Args args) {
+  replica_.touch();
+  const CommandSpec* spec = nullptr;
+  const std::string error = CommandTable::instance().admission_error(args, &spec);
+  if (!error.empty()) return refuse(error, args, spec);
+  if (in_multi_ && !runs_in_multi(*spec)) return queue(*spec, args);
+  if (spec->flags & kSession) return run_own(*spec, args);
+  return spec->is_data() ? run_data(*spec, args) : run_local(*spec, args);
+}
+
+void Session::protocol_error(std::string_view error) {
+  replica_.touch();
+  silent_ = false;
+  answer_error(error);
+  state_.close_after_reply = true;
+}
+
+// --- the steps of a command -----------------------------------------------------------------------
+
+// A command that will be answered now or later: everything but those that must wait gets here once.
+void Session::begin_command(const CommandSpec* spec, Args args) {
+  switch (state_.reply_mode) {
+    case ReplyMode::kOn:
+    case ReplyMode::kOff: break;
+    case ReplyMode::kSkipNext: state_.reply_mode = ReplyMode::kSkipThis; break;
+    case ReplyMode::kSkipThis: state_.reply_mode = ReplyMode::kOn; break;
+  }
+  silent_ = state_.reply_mode != ReplyMode::kOn;
+  ++state_.commands;
+  ++replica_.stats().commands_processed;
+  state_.last_command_us = replica_.monotonic_us();
+  if (spec == nullptr) return;
+  state_.last_command = spec->name;
+  if (is_subcommand(*spec, args)) state_.last_command.insert(0, std::string(args[0]) + "|");
+}
+
+Origin Session::take_origin() {
+  ++issued_;
+  ++state_.outstanding;
+  return Origin{this, state_.protocol, silent_};
+}
+
+Execution Session::refuse(std::string_view error, Args args, const CommandSpec* spec) {
+  begin_command(spec, args);
+  if (spec != nullptr) ++replica_.state().stats_of(*spec, args).rejected;
+  if (in_multi_) multi_failed_ = true;
+  answer_error(error);
+  return Execution::kDone;
+}
+
+Execution Session::wait_for(Wait reason) {
+  if (wait_ == Wait::kNone) replica_.add_waiting(this);
+  wait_ = reason;
+  return Execution::kWait;
+}
+
+bool Session::can_resume() const {
+  switch (wait_) {
+    case Wait::kNone: return true;
+    case Wait::kDrained: return issued_ == completed_;
+    case Wait::kReplica: return !replica_.node().is_leader() || replica_.accepts_commands();
+    case Wait::kApplied: return replica_.applied_batch() >= watch_after_ || watches_changed();
+    case Wait::kReplicated:
+      return replica_.monotonic_us() >= wait_deadline_us_ ||
+             replica_.replicas_with(last_write_index_) >= wait_replicas_;
+  }
+  return true;
+}
+
+void Session::resume() {
+  wait_ = Wait::kNone;
+  if (owner_ != nullptr) owner_->may_resume();
+}
+
+Execution Session::run_local(const CommandSpec& spec, Args args) {
+  const bool behind = issued_ != completed_;
+  if (behind && ((spec.flags & kBarrier) || held_bytes_ > kHeldBytesMax)) {
+    return wait_for(Wait::kDrained);
+  }
+  begin_command(&spec, args);
+  if (behind || silent_) {
+    local_reply_.clear();
+    run_local_into(spec, args, local_reply_);
+    answer(local_reply_);
+  } else {
+    notify_output();
+    run_local_into(spec, args, output_);
+  }
+  if (std::exchange(state_.reset_requested, false)) {
+    end_multi();
+    unwatch();
+    state_.readonly = false;
+    state_.reply_mode = ReplyMode::kOn;
+  }
+  return Execution::kDone;
+}
+
+void Session::run_local_into(const CommandSpec& spec, Args args, std::string& out) {
+  CommandStats& stats = replica_.state().stats_of(spec, args);
+  const size_t before = out.size();
+  resp::ReplyWriter reply(out, state_.protocol);
+  LocalContext context{host_, state_, args, reply};
+  ++stats.calls;
+  spec.local(context);
+  if (out.size() > before && out[before] == '-') {
+    ++stats.failed;
+    replica_.state().count_local_error(std::string_view(out).substr(before));
+  }
+}
+
+bool Session::may_run_here(const CommandSpec& spec) const {
+  return !spec.is_write() && (state_.readonly || replica_.read_mode() == ReadMode::kStale);
+}
+
+Execution Session::run_data(const CommandSpec& spec, Args args) {
+  if (replica_.loading()) return refuse(kLoadingError, args, &spec);
+  if (!replica_.leads()) {
+    if (may_run_here(spec)) return run_here(spec, args);
+    return refuse(replica_.redirect(command_slot(spec, args)), args, &spec);
+  }
+  if (const size_t bytes = encoded_size(args); bytes > replica_.command_bytes_max()) {
+    return refuse(too_large(bytes, replica_.command_bytes_max()), args, &spec);
+  }
+  if (!replica_.accepts_commands()) return wait_for(Wait::kReplica);
+  if (!spec.is_write() && replica_.read_mode() == ReadMode::kStale &&
+      replica_.applied_batch() >= reads_after_) {
+    return run_here(spec, args);
+  }
+  begin_command(&spec, args);
+  if (spec.is_write()) {
+    replica_.add_write(take_origin(), spec, args);
+  } else {
+    replica_.add_read(take_origin(), spec, args);
+  }
+  return Execution::kDone;
+}
+
+// A read that asks nobody: on a follower whose client said READONLY, or in the stale read mode.
+Execution Session::run_here(const CommandSpec& spec, Args args) {
+  begin_command(&spec, args);
+  local_reply_.clear();
+  resp::ReplyWriter reply(local_reply_, state_.protocol);
+  const bool settled = replica_.state().run_read(
+      spec, args, data::Clock::at(replica_.state().log_time_ms()), reply);
+  RAFTKV_CHECK(settled, "a read at the log's own time met an unsettled deadline");
+  answer(local_reply_);
+  return Execution::kDone;
+}
+
+// --- replies --------------------------------------------------------------------------------------
+
+void Session::notify_output() {
+  if (output_.empty()) owner_->output_ready();
+}
+
+void Session::answer(std::string_view reply) {
+  if (closed() || silent_) return;
+  if (issued_ == completed_) {
+    notify_output();
+    output_.append(reply);
+    return;
+  }
+  if (held_.empty() || held_.back().after != issued_) held_.push_back({issued_, {}});
+  held_.back().reply.append(reply);
+  held_bytes_ += reply.size();
+}
+
+void Session::answer_error(std::string_view error) {
+  local_reply_.clear();
+  resp::ReplyWriter(local_reply_, state_.protocol).error(error);
+  replica_.state().count_local_error(local_reply_);
+  answer(local_reply_);
+}
+
+std::string& Session::begin_reply(const Origin& origin) {
+  if (closed() || origin.silent) {
+    discarded_.clear();
+    return discarded_;
+  }
+  notify_output();
+  return output_;
+}
+
+void Session::end_reply() {
+  ++completed_;
+  --state_.outstanding;
+  while (!held_.empty() && held_.front().after == completed_) {
+    output_.append(held_.front().reply);
+    held_bytes_ -= held_.front().reply.size();
+    held_.pop_front();
+  }
+  if (issued_ != completed_) return;
+  if (closed()) {
+    delete this;
+  } else if (state_.close_after_reply) {
+    owner_->output_ready();
+  }
+}
+
+}  // namespace raftkv::server

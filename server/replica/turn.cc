@@ -1,0 +1,163 @@
+// The turn: what a replica does once about everything that came in.
+#include <algorithm>
+#include <iterator>
+#include <limits>
+#include <utility>
+
+#include "server/replica/check.h"
+#include "server/replica/replica.h"
+#include "server/replica/session.h"
+
+namespace raftkv::server {
+
+namespace {
+
+constexpr std::string_view kUnknownOutcome =
+    "UNKNOWN leadership was lost while this command was being replicated; it may or may not take "
+    "effect";
+
+}  // namespace
+
+bool Replica::end_turn() {
+  touch();
+  notice_leadership();
+  if (leading_term_ != 0) {
+    expire_keys();
+    // Reads first: a batch that is proposed after them confirms them when it commits.
+    reads_.register_groups([this] { return node_.read(); });
+    propose_batches();
+  }
+  turn_started_us_ = ports_.now_monotonic_us();
+  apply_slice();
+  while (node_.has_ready() && unapplied_.empty()) {
+    carry_out(node_.take_ready());
+    // What was committed may have made room for batches that waited.
+    if (leading_term_ != 0) propose_batches();
+  }
+  resume_waiting();
+  in_turn_ = false;
+  return !unapplied_.empty();
+}
+
+void Replica::notice_leadership() {
+  const raft::Term term = node_.is_leader() ? node_.term() : 0;
+  if (term == leading_term_) return;
+  if (leading_term_ != 0) stop_leading();
+  if (term != 0) {
+    leading_term_ = term;
+    lead();
+  }
+  ports_.leadership_changed(node_.status());
+}
+
+void Replica::lead() {
+  RAFTKV_CHECK(proposed_.empty() && closed_.empty() && !forming_.wanted(),
+               "a new leader has commands of an earlier term waiting");
+  // Whatever earlier terms left stands in the log before this term's first entry, and reads wait for
+  // that one.
+  applied_batch_ = forming_.number - 1;
+  clock_.advance(monotonic_us_, ports_.now_wall_us(), node_.last_time_us());
+}
+
+// Each command that waits gets the truth: what stands in the log may still take effect, what has not
+// entered it, and every read, surely has not. In the order of each connection's commands.
+void Replica::stop_leading() {
+  leading_term_ = 0;
+  const auto refuse_read = [this](ReadItem& item) { fail(item.origin, redirect(item.slot)); };
+  const auto refuse_batch = [&](Batch& batch, bool in_log) {
+    reads_.drop_before(batch.number, refuse_read);
+    for (BatchItem& item : batch.items) {
+      if (in_log && !item.read) {
+        ++stats_.unknown_outcomes;
+        fail(item.origin, kUnknownOutcome);
+      } else {
+        fail(item.origin, redirect(item.slot));
+      }
+    }
+  };
+  for (Batch& batch : proposed_) refuse_batch(batch, true);
+  for (Batch& batch : closed_) refuse_batch(batch, false);
+  refuse_batch(forming_, false);
+  reads_.drop_before(std::numeric_limits<BatchNumber>::max(), refuse_read);
+  proposed_.clear();
+  closed_.clear();
+  closed_bytes_ = 0;
+  Batch fresh;
+  fresh.number = forming_.number + 1;
+  forming_ = std::move(fresh);
+}
+
+void Replica::close_forming() {
+  forming_.time_us = now_us();
+  forming_.sealed = std::make_shared<const std::string>(std::move(forming_.payload));
+  closed_bytes_ += forming_.bytes();
+  const BatchNumber next = forming_.number + 1;
+  closed_.push_back(std::move(forming_));
+  forming_ = Batch{};
+  forming_.number = next;
+}
+
+void Replica::propose_batches() {
+  while (proposed_.size() < options_.entries_inflight_max) {
+    if (closed_.empty()) {
+      if (!forming_.wanted()) return;
+      close_forming();
+    }
+    Batch& batch = closed_.front();
+    const auto index = node_.propose(batch.sealed, batch.time_us);
+    // The log is full for now, or leadership is being handed over: the batch waits.
+    if (!index) return;
+    closed_bytes_ -= batch.bytes();
+    batch.index = *index;
+    batch.sealed.reset();
+    proposed_.push_back(std::move(batch));
+    closed_.pop_front();
+  }
+}
+
+// Keys whose deadline has passed are deleted by every entry, as its time tells. If there is no other
+// traffic, an entry is proposed just for that.
+void Replica::expire_keys() {
+  const data::TimeMs earliest = state_.keyspace().earliest_expiry();
+  if (earliest == data::kNoExpiry || earliest > now_ms()) return;
+  if (monotonic_us_ < last_expiry_us_ + options_.expire_interval_us) return;
+  if (writes_pending()) return;
+  last_expiry_us_ = monotonic_us_;
+  forming_.forced = true;
+}
+
+void Replica::carry_out(raft::Ready ready) {
+  for (raft::Message& message : ready.send_now) ports_.send(std::move(message));
+  if (ready.persist) ports_.persist(std::move(*ready.persist));
+  notice_leadership();
+  for (const raft::ReadGrant& grant : ready.reads) {
+    reads_.grant(grant.first, grant.last, grant.index);
+    stats_.reads_granted += grant.last - grant.first + 1;
+  }
+  unapplied_ = std::move(ready.apply);
+  unapplied_next_ = 0;
+  apply_slice();
+}
+
+// Applies what was handed out, until the turn has lasted long enough.
+void Replica::apply_slice() {
+  while (unapplied_next_ < unapplied_.size()) {
+    apply(unapplied_[unapplied_next_++]);
+    if (ports_.now_monotonic_us() - turn_started_us_ >= options_.apply_slice_us) break;
+  }
+  if (unapplied_next_ < unapplied_.size()) return;
+  unapplied_.clear();
+  unapplied_next_ = 0;
+  run_granted_reads();
+}
+
+void Replica::resume_waiting() {
+  if (waiting_.empty()) return;
+  std::vector<Session*> still;
+  std::vector<Session*> ready;
+  for (Session* session : waiting_) (session->can_resume() ? ready : still).push_back(session);
+  waiting_ = std::move(still);
+  for (Session* session : ready) session->resume();
+}
+
+}  // namespace raftkv::server

@@ -1,0 +1,252 @@
+#include "server/server.h"
+
+#include <fmt/format.h>
+#include <glog/logging.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <random>
+#include <utility>
+
+#include "server/cluster_identity.h"
+#include "server/replica/session.h"
+
+namespace raftkv::server {
+
+namespace {
+
+uint64_t clock_us(clockid_t clock) {
+  timespec time{};
+  clock_gettime(clock, &time);
+  return static_cast<uint64_t>(time.tv_sec) * 1'000'000 + static_cast<uint64_t>(time.tv_nsec) / 1000;
+}
+
+uint64_t precise_clock_ns() {
+  timespec time{};
+  clock_gettime(CLOCK_MONOTONIC, &time);
+  return static_cast<uint64_t>(time.tv_sec) * 1'000'000'000 + static_cast<uint64_t>(time.tv_nsec);
+}
+
+// How often the operations per second of INFO are sampled.
+constexpr uint64_t kRatesIntervalMs = 500;
+// Turns in a row for commands that became ready in a turn, before the sockets are looked at again.
+constexpr int kTurnsInARow = 4;
+
+}  // namespace
+
+Server::Server(Config config) : config_(std::move(config)), run_id_(random_hex40()) {
+  config_.replica.precise_clock_ns = precise_clock_ns;
+  started_us_ = now_monotonic_us();
+  CHECK_EQ(uv_loop_init(&loop_), 0);
+}
+
+Server::~Server() {
+  // The writer's thread may still wake the loop: it ends first.
+  writer_.reset();
+  clients_.reset();
+  peers_.reset();
+  replica_.reset();
+  store_.reset();
+  uv_loop_close(&loop_);
+}
+
+// Counts the time a machine was suspended: leases and election timeouts must not outlive it.
+raft::MonotonicUs Server::now_monotonic_us() { return clock_us(CLOCK_BOOTTIME); }
+uint64_t Server::now_wall_us() { return clock_us(CLOCK_REALTIME); }
+uint64_t Server::wall_us() const { return clock_us(CLOCK_REALTIME); }
+
+std::expected<void, std::string> Server::open_log(raft::Restored& restored) {
+  std::random_device random;
+  const uint64_t incarnation = (uint64_t{random()} << 32) | random();
+  auto directory = storage::open_data_directory(
+      config_.data_dir, {config_.cluster_id, config_.node_id, incarnation});
+  if (!directory) return std::unexpected(directory.error());
+  directory_ = std::move(*directory);
+  auto store = storage::RocksLogStore::open(config_.data_dir + "/log", {});
+  if (!store) return std::unexpected(store.error());
+  store_ = std::move(*store);
+  auto recovered = store_->recover();
+  if (!recovered) return std::unexpected(recovered.error());
+  restored = std::move(*recovered);
+  LOG(INFO) << "data directory " << config_.data_dir << ": term " << restored.hard_state.term
+            << ", last index " << restored.last_index << ", committed at least "
+            << restored.hard_state.commit;
+  return {};
+}
+
+std::expected<void, std::string> Server::start() {
+  raft::Restored restored;
+  if (auto opened = open_log(restored); !opened) return opened;
+  watch_loop();
+  writer_ = std::make_unique<storage::LogWriter>(
+      *store_, [this] { uv_async_send(&durable_async_); },
+      [](const std::string& error) {
+        LOG(ERROR) << "the log could not be written: " << error
+                   << "; this node ends here, because what was written before may be lost as well. "
+                      "Check the disk, then start it again";
+        google::FlushLogFiles(google::INFO);
+        _exit(1);
+      });
+  replica_ = std::make_unique<Replica>(config_.replica, std::move(restored), *store_,
+                                       config_.members, stats_, *this);
+  PeerOptions peers;
+  peers.cluster_id = config_.cluster_id;
+  peers.self_id = config_.node_id;
+  peers.incarnation = directory_.identity.incarnation;
+  peers.listen_host = config_.peer_host;
+  peers.listen_port = config_.peer_port;
+  peers.members = config_.members;
+  peers.queue_bytes_max = config_.peer_queue_bytes_max;
+  peers_ = std::make_unique<PeerTransport>(&loop_, std::move(peers), [this](raft::Message message) {
+    ++messages_received_;
+    replica_->step(std::move(message));
+  });
+  clients_ = std::make_unique<ClientListener>(
+      &loop_, config_.clients, stats_, *this, [this](SessionOwner& owner, ClientState state) {
+        return Session::open(*replica_, *this, owner, std::move(state));
+      });
+  if (auto bound = clients_->start(); !bound) return bound;
+  if (auto bound = peers_->start(); !bound) return bound;
+  return {};
+}
+
+void Server::watch_loop() {
+  const auto turn_cb = [](auto* handle) { static_cast<Server*>(handle->data)->turn(); };
+  turn_check_.data = more_work_.data = deadline_timer_.data = rates_timer_.data = this;
+  durable_async_.data = sigterm_.data = sigint_.data = this;
+  uv_check_init(&loop_, &turn_check_);
+  uv_check_start(&turn_check_, turn_cb);
+  uv_idle_init(&loop_, &more_work_);
+  uv_timer_init(&loop_, &deadline_timer_);
+  uv_timer_init(&loop_, &rates_timer_);
+  uv_timer_start(
+      &rates_timer_, [](uv_timer_t* t) { static_cast<Server*>(t->data)->sample_rates(); },
+      kRatesIntervalMs, kRatesIntervalMs);
+  uv_async_init(&loop_, &durable_async_, [](uv_async_t* async) {
+    auto* self = static_cast<Server*>(async->data);
+    for (raft::Persist& persist : self->writer_->take_durable()) {
+      self->replica_->persisted(std::move(persist));
+    }
+  });
+  const auto on_signal = [](uv_signal_t* signal, int number) {
+    LOG(INFO) << "signal " << number << ": shutting down";
+    static_cast<Server*>(signal->data)->request_shutdown();
+  };
+  uv_signal_init(&loop_, &sigterm_);
+  uv_signal_start(&sigterm_, on_signal, SIGTERM);
+  uv_signal_init(&loop_, &sigint_);
+  uv_signal_start(&sigint_, on_signal, SIGINT);
+}
+
+void Server::run() {
+  LOG(INFO) << "node " << config_.node_id << " of " << config_.members.size() << " serves clients on "
+            << config_.listen_host << ":" << config_.listen_port << ", peers on "
+            << config_.peer_host << ":" << config_.peer_port;
+  turn();
+  uv_run(&loop_, UV_RUN_DEFAULT);
+  LOG(INFO) << "node " << config_.node_id << " ends";
+}
+
+// Everything that came in is in the replica by now. What leaves first is what others wait for.
+void Server::turn() {
+  bool more = false;
+  for (int i = 0; i < kTurnsInARow; ++i) {
+    more = replica_->end_turn();
+    peers_->flush();
+    clients_->flush();
+    // Commands that had waited may have run while replies were flushed.
+    if (!replica_->in_turn()) break;
+    more = true;
+  }
+  if (shutdown_requested_) continue_shutdown();
+  if (more || clients_->has_pending_work()) {
+    uv_idle_start(&more_work_, [](uv_idle_t*) {});
+  } else {
+    uv_idle_stop(&more_work_);
+  }
+  arm_timer();
+}
+
+void Server::arm_timer() {
+  const uint64_t deadline = replica_->next_deadline();
+  if (deadline == armed_deadline_us_ && uv_is_active(reinterpret_cast<uv_handle_t*>(&deadline_timer_))) {
+    return;
+  }
+  armed_deadline_us_ = deadline;
+  const uint64_t now = now_monotonic_us();
+  const uint64_t delay_ms = deadline > now ? (deadline - now + 999) / 1000 : 0;
+  uv_update_time(&loop_);
+  uv_timer_start(
+      &deadline_timer_, [](uv_timer_t* timer) { static_cast<Server*>(timer->data)->turn(); },
+      delay_ms, 0);
+}
+
+void Server::send(raft::Message message) {
+  ++messages_sent_;
+  peers_->send(message);
+}
+
+void Server::leadership_changed(const raft::Status& status) {
+  LOG(INFO) << "term " << status.term << ": " << raft::role_name(status.role)
+            << (status.leader == 0 ? std::string(", no leader known")
+                                   : fmt::format(", leader {}", status.leader))
+            << ", last index " << status.last << ", commit " << status.commit;
+}
+
+void Server::sample_rates() {
+  const uint64_t now = now_monotonic_us();
+  if (sampled_us_ != 0 && sampled_resets_ == stats_.resets && now > sampled_us_) {
+    const double seconds = static_cast<double>(now - sampled_us_) / 1e6;
+    const auto rate = [seconds](uint64_t value, uint64_t before) {
+      return static_cast<double>(value - before) / seconds;
+    };
+    stats_.ops_per_second = rate(stats_.commands_processed, sampled_commands_);
+    stats_.input_kbps = rate(stats_.input_bytes, sampled_input_) / 1024;
+    stats_.output_kbps = rate(stats_.output_bytes, sampled_output_) / 1024;
+  }
+  sampled_us_ = now;
+  sampled_resets_ = stats_.resets;
+  sampled_commands_ = stats_.commands_processed;
+  sampled_input_ = stats_.input_bytes;
+  sampled_output_ = stats_.output_bytes;
+}
+
+// --- the end --------------------------------------------------------------------------------------
+
+void Server::request_shutdown() {
+  if (shutdown_requested_) return;
+  shutdown_requested_ = true;
+  uv_idle_start(&more_work_, [](uv_idle_t*) {});
+}
+
+// First leadership goes to another node, so that the cluster need not wait for an election; then the
+// clients get the replies they wait for; then the peers' connections close.
+void Server::continue_shutdown() {
+  if (phase_ == Phase::kServing) {
+    phase_ = Phase::kHandingOver;
+    handover_deadline_us_ = now_monotonic_us() + 2 * config_.replica.raft.election_timeout_us;
+    if (replica_->raft_status().role == raft::Role::kLeader && config_.members.size() > 1) {
+      replica_->transfer(0);
+    }
+  }
+  if (phase_ != Phase::kHandingOver) return;
+  const bool leads = replica_->raft_status().role == raft::Role::kLeader;
+  if (leads && config_.members.size() > 1 && now_monotonic_us() < handover_deadline_us_) return;
+  phase_ = Phase::kDraining;
+  clients_->stop(config_.shutdown_grace_ms, [this] { peers_->stop([this] { close_handles(); }); });
+}
+
+void Server::close_handles() {
+  for (auto* handle :
+       {reinterpret_cast<uv_handle_t*>(&turn_check_), reinterpret_cast<uv_handle_t*>(&more_work_),
+        reinterpret_cast<uv_handle_t*>(&deadline_timer_),
+        reinterpret_cast<uv_handle_t*>(&rates_timer_), reinterpret_cast<uv_handle_t*>(&sigterm_),
+        reinterpret_cast<uv_handle_t*>(&sigint_)}) {
+    uv_close(handle, nullptr);
+  }
+  // The writer's thread wakes the loop through this one: what is queued is synced first.
+  writer_.reset();
+  uv_close(reinterpret_cast<uv_handle_t*>(&durable_async_), nullptr);
+}
+
+}  // namespace raftkv::server

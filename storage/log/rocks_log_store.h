@@ -1,0 +1,63 @@
+// The Raft log in RocksDB: column family `log` holds the entries, `meta` the hard state and the
+// position (record.h). A group of Persists is one write with one sync.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <expected>
+#include <functional>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "storage/log/log_store.h"
+
+namespace rocksdb {
+class Env;
+}
+
+namespace raftkv::storage {
+
+struct RocksLogOptions {
+  // RocksDB gathers this much in memory before it makes a table file of it. Up to three times as
+  // much may be in memory, and about as much stands in the write-ahead log to be replayed at start.
+  size_t memtable_bytes = size_t{32} << 20;
+  // Called by recover() every so many entries with the index it has come to. May be empty.
+  std::function<void(raft::Index)> progress = {};
+  // Where files are; for tests of failing disks. Null: the machine's. Must outlive the store.
+  rocksdb::Env* env = nullptr;
+};
+
+class RocksLogStore : public LogStore {
+ public:
+  // Opens or creates the store in the directory `path`, whose parent exists. Nothing on disk is
+  // changed if the write-ahead log turns out to be damaged. The error is one line.
+  static std::expected<std::unique_ptr<RocksLogStore>, std::string> open(
+      const std::string& path, const RocksLogOptions& options = {});
+
+  ~RocksLogStore() override;
+  RocksLogStore(const RocksLogStore&) = delete;
+  RocksLogStore& operator=(const RocksLogStore&) = delete;
+
+  std::expected<raft::Restored, std::string> recover() override;
+
+  // A group whose Persists do nothing but move the commit index needs no sync: that index is a
+  // hint, and is written with the next group. A group with nothing in it is not written at all.
+  [[nodiscard]] std::expected<void, std::string> write(
+      std::span<const raft::Persist* const> batch) override;
+
+  // An entry that is missing or damaged ends the process with the facts.
+  void read(raft::Index first, raft::Index last, size_t bytes_limit,
+            std::vector<raft::Entry>& out) const override;
+
+  // Any thread. Walks the directory: not for every turn.
+  LogStoreStats stats() const override;
+
+ private:
+  class Impl;
+  explicit RocksLogStore(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace raftkv::storage

@@ -1,0 +1,292 @@
+// Processes that die and disks that fail while RocksDB's store writes.
+#include <fcntl.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <rocksdb/env.h>
+#include <rocksdb/file_system.h>
+#include <spawn.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <chrono>
+#include <cstdlib>
+#include <random>
+#include <thread>
+
+#include "storage/log/log_writer.h"
+#include "storage/log/memory_log_store.h"
+#include "storage/log/rocks_log_store.h"
+#include "tests/contract/log_world.h"
+
+namespace raftkv::storage {
+namespace {
+
+using testing::HasSubstr;
+
+// --- kill -9
+// --------------------------------------------------------------------------------------
+
+// Small, so that flushes and new write-ahead logs happen all the time.
+constexpr size_t kMemtableBytes = 64 << 10;
+
+// The `step`th group of a run, for a log that ends at `last_index` with `last_term`: grows,
+// replaces a tail now and then, and carries hard states. The same on both sides of the pipe.
+std::vector<Write> group_of(uint64_t step, raft::Index last_index, raft::Term last_term) {
+  std::mt19937_64 random(step * 7919);
+  const auto draw = [&](uint64_t bound) { return random() % bound; };
+  std::vector<Write> group(1 + draw(3));
+  for (Write& write : group) {
+    raft::Term term = last_term;
+    if (draw(5) == 0) {
+      ++term;
+      if (last_index > 0) last_index -= draw(std::min<raft::Index>(last_index, 6) + 1);
+    }
+    if (draw(3) == 0) write.hard_state(term, draw(4), step);
+    for (uint64_t count = draw(5); count > 0; --count) {
+      write.append(++last_index, term, std::string(draw(3000), static_cast<char>('a' + step % 26)));
+      last_term = term;
+    }
+    if (!write.get().hard_state && write.get().entries.empty()) write.hard_state(term, 0, step);
+    last_term = std::max(last_term, term);
+  }
+  return group;
+}
+
+// What the next group depends on, and that it can be told from a Restored.
+std::vector<Write> next_group(uint64_t step, const LogStore& store) {
+  const raft::Index last = store.stats().last_index;
+  return group_of(step, last, last == 0 ? 0 : read(store, last, last).front().term);
+}
+
+constexpr char kChildDirectory[] = "RAFTKV_CRASH_CHILD_DIRECTORY";
+constexpr char kChildStep[] = "RAFTKV_CRASH_CHILD_STEP";
+
+// Run by the test below in a process of its own, until it is killed: writes group after group and
+// says so on its output after each.
+TEST(CrashChild, DISABLED_WritesUntilItIsKilled) {
+  const char* directory = std::getenv(kChildDirectory);
+  const char* first_step = std::getenv(kChildStep);
+  if (directory == nullptr || first_step == nullptr) GTEST_SKIP() << "not started as a child";
+  auto opened = RocksLogStore::open(directory, {.memtable_bytes = kMemtableBytes});
+  ASSERT_TRUE(opened) << opened.error();
+  ASSERT_TRUE((*opened)->recover());
+  for (uint64_t step = std::strtoull(first_step, nullptr, 10);; ++step) {
+    write_group(**opened, next_group(step, **opened));
+    ASSERT_EQ(::write(STDOUT_FILENO, "+", 1), 1);
+  }
+}
+
+// Starts the child with its output to `pipe_fd`.
+pid_t start_child(const std::string& directory, uint64_t first_step, int pipe_fd) {
+  const pid_t child = ::fork();
+  if (child != 0) return child;
+  ::dup2(pipe_fd, STDOUT_FILENO);
+  ::setenv(kChildDirectory, directory.c_str(), 1);
+  ::setenv(kChildStep, std::to_string(first_step).c_str(), 1);
+  ::unsetenv("GTEST_FILTER");
+  ::unsetenv("GTEST_OUTPUT");
+  ::execl("/proc/self/exe", "contract_test", "--gtest_filter=CrashChild.*",
+          "--gtest_also_run_disabled_tests", "--gtest_brief=1", nullptr);
+  ::_exit(127);
+}
+
+// Kills the child after a random number of acknowledged groups; returns how many it acknowledged.
+uint64_t run_child_and_kill_it(const std::string& directory, uint64_t first_step,
+                               std::mt19937_64& random) {
+  int ends[2] = {};
+  EXPECT_EQ(::pipe2(ends, O_CLOEXEC), 0);
+  const pid_t child = start_child(directory, first_step, ends[1]);
+  ::close(ends[1]);
+  const uint64_t patience = 1 + random() % 120;
+  uint64_t acknowledged = 0;
+  char said = 0;
+  while (acknowledged < patience && ::read(ends[0], &said, 1) == 1) {
+    if (said == '+') ++acknowledged;
+  }
+  std::this_thread::sleep_for(std::chrono::microseconds(random() % 300));  // anywhere in a write
+  ::kill(child, SIGKILL);
+  while (::read(ends[0], &said, 1) == 1) {
+    if (said == '+') ++acknowledged;
+  }
+  ::close(ends[0]);
+  EXPECT_EQ(::waitpid(child, nullptr, 0), child);
+  EXPECT_GE(acknowledged, patience) << "the child ended by itself";
+  return acknowledged;
+}
+
+TEST(RocksCrash, EverythingAcknowledgedBeforeAKillIsThereAndNothingElse) {
+  TempDir dir;
+  const std::string directory = dir / "log";
+  MemoryLogStore model;
+  ASSERT_TRUE(model.recover());
+  std::mt19937_64 random(20'240'611);
+  uint64_t step = 1;
+  for (int round = 0; round < 15; ++round) {
+    const uint64_t acknowledged = run_child_and_kill_it(directory, step, random);
+    for (uint64_t i = 0; i < acknowledged; ++i) {
+      write_group(model, next_group(step, model));
+      ++step;
+    }
+
+    auto opened = RocksLogStore::open(directory, {.memtable_bytes = kMemtableBytes});
+    ASSERT_TRUE(opened) << opened.error();
+    const auto restored = (*opened)->recover();
+    ASSERT_TRUE(restored) << restored.error();
+    const Contents found = contents(**opened, *restored);
+
+    const auto model_contents = [&] {
+      model.crash(0, /*keep_hint=*/true);
+      return contents(model, *model.recover());
+    };
+    Contents expected = model_contents();
+    if (found != expected) {
+      // The group that was being written when the kill came may be there, but only whole.
+      write_group(model, next_group(step, model));
+      ++step;
+      expected = model_contents();
+    }
+    ASSERT_EQ(found.hard_state, expected.hard_state) << "round " << round;
+    ASSERT_EQ(found.entries.size(), expected.entries.size()) << "round " << round;
+    ASSERT_TRUE(found == expected) << "round " << round;
+  }
+  EXPECT_GT(step, 300);
+}
+
+// --- failing disks
+// --------------------------------------------------------------------------------
+
+struct Faults {
+  std::atomic<bool> sync_fails = false;
+  std::atomic<bool> append_fails = false;
+  std::atomic<uint64_t> syncs = 0;
+};
+
+class FaultyFile : public rocksdb::FSWritableFileOwnerWrapper {
+ public:
+  FaultyFile(std::unique_ptr<rocksdb::FSWritableFile> file, Faults& faults)
+      : FSWritableFileOwnerWrapper(std::move(file)), faults_(faults) {}
+
+  rocksdb::IOStatus Append(const rocksdb::Slice& data, const rocksdb::IOOptions& options,
+                           rocksdb::IODebugContext* debug) override {
+    if (faults_.append_fails) return rocksdb::IOStatus::NoSpace("the disk is full");
+    return FSWritableFileOwnerWrapper::Append(data, options, debug);
+  }
+  rocksdb::IOStatus Append(const rocksdb::Slice& data, const rocksdb::IOOptions& options,
+                           const rocksdb::DataVerificationInfo& /*verification*/,
+                           rocksdb::IODebugContext* debug) override {
+    return Append(data, options, debug);
+  }
+  rocksdb::IOStatus Sync(const rocksdb::IOOptions& options,
+                         rocksdb::IODebugContext* debug) override {
+    ++faults_.syncs;
+    if (faults_.sync_fails) return rocksdb::IOStatus::IOError("the sync failed");
+    return FSWritableFileOwnerWrapper::Sync(options, debug);
+  }
+  rocksdb::IOStatus Fsync(const rocksdb::IOOptions& options,
+                          rocksdb::IODebugContext* debug) override {
+    return Sync(options, debug);
+  }
+
+ private:
+  Faults& faults_;
+};
+
+// A file system whose write-ahead logs fail when they are told to.
+class FaultyFileSystem : public rocksdb::FileSystemWrapper {
+ public:
+  explicit FaultyFileSystem(Faults& faults)
+      : FileSystemWrapper(rocksdb::FileSystem::Default()), faults_(faults) {}
+  const char* Name() const override { return "raftkv.FaultyFileSystem"; }
+
+  rocksdb::IOStatus NewWritableFile(const std::string& name, const rocksdb::FileOptions& options,
+                                    std::unique_ptr<rocksdb::FSWritableFile>* result,
+                                    rocksdb::IODebugContext* debug) override {
+    const auto status = FileSystemWrapper::NewWritableFile(name, options, result, debug);
+    if (status.ok() && name.ends_with(".log")) {
+      *result = std::make_unique<FaultyFile>(std::move(*result), faults_);
+    }
+    return status;
+  }
+
+ private:
+  Faults& faults_;
+};
+
+class FailingDisk : public testing::Test {
+ protected:
+  FailingDisk() : env_(rocksdb::NewCompositeEnv(std::make_shared<FaultyFileSystem>(faults_))) {
+    auto opened = RocksLogStore::open(dir_ / "log", {.env = env_.get()});
+    EXPECT_TRUE(opened) << opened.error();
+    store_ = *std::move(opened);
+    EXPECT_TRUE(store_->recover());
+  }
+
+  std::expected<void, std::string> try_write(const Write& write) {
+    const raft::Persist* group[] = {&write.get()};
+    return store_->write(group);
+  }
+
+  TempDir dir_;
+  Faults faults_;
+  std::unique_ptr<rocksdb::Env> env_;
+  std::unique_ptr<RocksLogStore> store_;
+};
+
+TEST_F(FailingDisk, EveryWriteIsSyncedOnce) {
+  const uint64_t before = faults_.syncs;
+  fill(*store_, 5);
+  write_group(*store_, {Write().append(6, 1), Write().append(7, 1), Write().hard_state(2, 1)});
+  EXPECT_EQ(faults_.syncs, before + 6);
+}
+
+TEST_F(FailingDisk, ACommitIndexAloneCostsNoSync) {
+  write(*store_, Write().hard_state(1, 1).append(1, 1));
+  const uint64_t before = faults_.syncs;
+  write(*store_, Write().hard_state(1, 1, 1));
+  write(*store_, Write());
+  EXPECT_EQ(faults_.syncs, before);
+}
+
+TEST_F(FailingDisk, AFailedSyncIsAnErrorAndIsNeverHealed) {
+  write(*store_, Write().append(1, 1));
+  faults_.sync_fails = true;
+  const auto failed = try_write(Write().append(2, 1));
+  ASSERT_FALSE(failed);
+  EXPECT_THAT(failed.error(), HasSubstr("the sync failed"));
+
+  faults_.sync_fails = false;
+  const uint64_t before = faults_.syncs;
+  for (int attempt = 0; attempt < 3; ++attempt) {
+    const auto again = try_write(Write().append(2, 1));
+    ASSERT_FALSE(again) << "a write after a failed sync succeeded";
+    EXPECT_THAT(again.error(), HasSubstr("the sync failed"));
+  }
+  EXPECT_FALSE(try_write(Write().hard_state(1, 1, 1))) << "not even a hint is taken";
+  EXPECT_EQ(faults_.syncs, before) << "the sync was tried again";
+}
+
+TEST_F(FailingDisk, AFullDiskIsAnErrorAndWhatWasDurableIsReadOn) {
+  write(*store_, Write().append(1, 1, "kept"));
+  faults_.append_fails = true;
+  const auto failed = try_write(Write().append(2, 1));
+  ASSERT_FALSE(failed);
+  EXPECT_THAT(failed.error(), HasSubstr("the disk is full"));
+  EXPECT_EQ(describe(read(*store_, 1, 1)), std::vector{describe(entry(1, 1, "kept"))});
+}
+
+TEST_F(FailingDisk, AfterAFailureANewLifeFindsWhatWasDurable) {
+  write(*store_, Write().hard_state(1, 1).append(1, 1));
+  faults_.append_fails = true;
+  EXPECT_FALSE(try_write(Write().append(2, 1)));
+  store_.reset();
+  faults_.append_fails = false;
+  auto opened = RocksLogStore::open(dir_ / "log");
+  ASSERT_TRUE(opened) << opened.error();
+  const auto restored = (*opened)->recover();
+  ASSERT_TRUE(restored) << restored.error();
+  EXPECT_EQ(restored->last_index, 1);
+}
+
+}  // namespace
+}  // namespace raftkv::storage

@@ -1,0 +1,409 @@
+// What happens to RocksDB's files between two lives of the process, and how it is noticed: torn
+// tails are cut, damage to what was durable is an error that names it, and never does a store come
+// back with something that was not written.
+#include <fcntl.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <rocksdb/db.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <fstream>
+#include <functional>
+#include <iterator>
+
+#include "storage/log/record.h"
+#include "storage/log/rocks_log_store.h"
+#include "storage/log/rocks_options.h"
+#include "tests/contract/log_world.h"
+
+namespace raftkv::storage {
+namespace {
+
+namespace fs = std::filesystem;
+
+using testing::AllOf;
+using testing::HasSubstr;
+
+constexpr size_t kSmallMemtable = 64 << 10;
+
+std::string slurp(const fs::path& file) {
+  std::ifstream in(file, std::ios::binary);
+  return {std::istreambuf_iterator<char>(in), {}};
+}
+
+void put(const fs::path& file, const std::string& contents) {
+  std::ofstream(file, std::ios::binary | std::ios::trunc) << contents;
+}
+
+std::string flipped(std::string bytes, size_t at) {
+  bytes[at] = static_cast<char>(bytes[at] ^ 0x10);
+  return bytes;
+}
+
+class DamagedRocks : public testing::Test {
+ protected:
+  // A life of the process: opens, recovers, does `work`, ends.
+  void live(const std::function<void(LogStore&)>& work, size_t memtable_bytes = size_t{32} << 20) {
+    auto opened = RocksLogStore::open(path_, {.memtable_bytes = memtable_bytes});
+    ASSERT_TRUE(opened) << opened.error();
+    const auto restored = (*opened)->recover();
+    ASSERT_TRUE(restored) << restored.error();
+    work(**opened);
+  }
+
+  // What a new life finds, or the error that it ends with.
+  std::expected<Contents, std::string> find() const { return find(path_); }
+  static std::expected<Contents, std::string> find(const std::string& path) {
+    auto opened = RocksLogStore::open(path);
+    if (!opened) return std::unexpected(opened.error());
+    const auto restored = (*opened)->recover();
+    if (!restored) return std::unexpected(restored.error());
+    return contents(**opened, *restored);
+  }
+  // The same, on a copy of the directory with one file's contents replaced.
+  std::expected<Contents, std::string> find_with(const fs::path& file,
+                                                 const std::string& replaced) const {
+    const std::string copy = dir_ / "copy";
+    fs::remove_all(copy);
+    fs::copy(path_, copy);
+    put(copy / file.filename(), replaced);
+    return find(copy);
+  }
+
+  std::vector<fs::path> files(const std::string& extension) const {
+    std::vector<fs::path> found;
+    for (const auto& file : fs::directory_iterator(path_)) {
+      if (file.path().extension() == extension && file.file_size() > 0) {
+        found.push_back(file.path());
+      }
+    }
+    std::ranges::sort(found);
+    return found;
+  }
+  // The only write-ahead log with something in it.
+  fs::path wal() const {
+    const auto logs = files(".log");
+    EXPECT_EQ(logs.size(), 1);
+    return logs.back();
+  }
+
+  // Changes the database behind the store's back.
+  void tamper(const std::function<void(rocksdb::DB&, rocksdb::ColumnFamilyHandle* log,
+                                       rocksdb::ColumnFamilyHandle* meta)>& change) {
+    std::vector<rocksdb::ColumnFamilyHandle*> handles;
+    rocksdb::DB* raw = nullptr;
+    const auto status = rocksdb::DB::Open(log_db_options(nullptr), path_,
+                                          {{"default", meta_family_options(kSmallMemtable)},
+                                           {kLogFamily, log_family_options(kSmallMemtable)},
+                                           {kMetaFamily, meta_family_options(kSmallMemtable)}},
+                                          &handles, &raw);
+    ASSERT_TRUE(status.ok()) << status.ToString();
+    const std::unique_ptr<rocksdb::DB> db(raw);
+    change(*db, handles[1], handles[2]);
+    ASSERT_TRUE(db->Flush(rocksdb::FlushOptions(), handles).ok());
+    for (auto* handle : handles) db->DestroyColumnFamilyHandle(handle);
+  }
+
+  TempDir dir_;
+  std::string path_ = dir_ / "log";
+};
+
+rocksdb::Slice key_slice(const EntryKey& key) {
+  return {key.data(), key.size()};
+}
+
+// --- the write-ahead log
+// --------------------------------------------------------------------------
+
+// Ten writes, each with another hard state, some without entries.
+void write_ten(LogStore& store) {
+  for (raft::Index index = 1; index <= 10; ++index) {
+    Write write;
+    write.hard_state(index, index % 3, index / 2);
+    if (index % 4 != 0) {
+      write.append(store.stats().last_index + 1, index, std::string(index * 7, 'x'));
+    }
+    storage::write(store, write);
+  }
+}
+
+TEST_F(DamagedRocks, ATornTailIsCutWhereverItIsTorn) {
+  std::vector<Contents> after(11);
+  std::vector<size_t> wal_bytes(11);
+  live([&](LogStore& store) {
+    for (raft::Index index = 1; index <= 10; ++index) {
+      write(store, Write().hard_state(index, 1, 0).append(index, index, std::string(30, 'x')));
+      wal_bytes[index] = fs::file_size(wal());
+    }
+  });
+  const auto whole = find_with("unrelated", "");
+  ASSERT_TRUE(whole) << whole.error();
+  for (size_t count = 0; count <= 10; ++count) {
+    after[count].entries.assign(whole->entries.begin(),
+                                whole->entries.begin() + static_cast<std::ptrdiff_t>(count));
+    after[count].hard_state = {.term = count, .vote = count > 0 ? 1U : 0U, .commit = 0};
+  }
+  const std::string bytes = slurp(wal());
+  const size_t begin = wal_bytes[8];
+  ASSERT_LT(begin, wal_bytes[9]);
+  for (size_t size = begin; size < wal_bytes[10]; size += 5) {
+    const Contents& expected = after[size < wal_bytes[9] ? 8 : 9];
+    // The file ends there, or goes on with zeros: blocks that never reached the disk.
+    const auto cut = find_with(wal(), bytes.substr(0, size));
+    ASSERT_TRUE(cut) << size << ": " << cut.error();
+    EXPECT_EQ(*cut, expected) << size;
+    const auto zeroed = find_with(wal(), bytes.substr(0, size) + std::string(50'000, '\0'));
+    ASSERT_TRUE(zeroed) << size << ": " << zeroed.error();
+    EXPECT_EQ(*zeroed, expected) << size;
+  }
+}
+
+TEST_F(DamagedRocks, ALifeAfterATornTailGoesOnFromThere) {
+  live([](LogStore& store) { fill(store, 5); });
+  const std::string bytes = slurp(wal());
+  put(wal(), bytes.substr(0, bytes.size() - 3));
+  live([](LogStore& store) {
+    EXPECT_EQ(store.stats().last_index, 4);
+    write(store, Write().append(5, 2, "again"));
+  });
+  const auto found = find();
+  ASSERT_TRUE(found) << found.error();
+  EXPECT_EQ(found->entries.back(), describe(entry(5, 2, "again")));
+}
+
+TEST_F(DamagedRocks, AFlippedByteInTheWriteAheadLogNeverPassesForSomethingElse) {
+  Contents all;
+  Contents all_but_last;
+  live(write_ten);
+  const std::string bytes = slurp(wal());
+  {
+    auto found = find_with("unrelated", "");
+    ASSERT_TRUE(found) << found.error();
+    all = *found;
+    found = find_with(wal(), bytes.substr(0, bytes.size() - 1));
+    ASSERT_TRUE(found) << found.error();
+    all_but_last = *found;
+  }
+  size_t noticed = 0;
+  size_t taken_for_torn = 0;
+  for (size_t at = 0; at < bytes.size(); at += 11) {
+    const auto found = find_with(wal(), flipped(bytes, at));
+    if (found) {
+      // Damage to the very last write can't be told from a tear.
+      EXPECT_EQ(*found, all_but_last) << at;
+      ++taken_for_torn;
+    } else {
+      EXPECT_THAT(found.error(), HasSubstr("damaged")) << at;
+      ++noticed;
+    }
+  }
+  EXPECT_GT(noticed, 5 * taken_for_torn);
+}
+
+TEST_F(DamagedRocks, DamageInTheMiddleOfTheWriteAheadLogLeavesTheFilesAlone) {
+  live(write_ten);
+  const std::string damaged = flipped(slurp(wal()), 400);
+  put(wal(), damaged);
+  const fs::path file = wal();
+  for (int attempt = 0; attempt < 2; ++attempt) {
+    const auto found = find();
+    ASSERT_FALSE(found);
+    EXPECT_THAT(found.error(), AllOf(HasSubstr("is followed by write"), HasSubstr(path_),
+                                     HasSubstr("remove the node from the cluster")));
+    EXPECT_TRUE(slurp(file) == damaged) << "the evidence was changed";
+  }
+}
+
+TEST_F(DamagedRocks, AMissingWriteAheadLogBetweenTableFilesAndTheRestIsNoticed) {
+  live([](LogStore& store) { fill(store, 3); });
+  live([](LogStore&) {});  // flushes what it replays: three writes in table files
+  const std::string early = dir_ / "early";
+  fs::copy(path_, early);
+  live([](LogStore& store) { write(store, Write().hard_state(5, 2)); });  // a vote, in a log alone
+  live([](LogStore& store) { write(store, Write().append(4, 5)); });
+  const fs::path late_log = wal();
+
+  fs::copy(late_log, early);
+  const auto found = find(early);
+  ASSERT_FALSE(found);
+  EXPECT_THAT(found.error(), HasSubstr("write 3 is followed by write 5"));
+}
+
+// --- the table files
+// ------------------------------------------------------------------------------
+
+TEST_F(DamagedRocks, AFlippedByteInATableFileNeverPassesForSomethingElse) {
+  live(
+      [](LogStore& store) {
+        for (raft::Index index = 1; index <= 40; ++index) {
+          write(store, Write().hard_state(index, 1).append(index, index, std::string(8000, 'x')));
+        }
+      },
+      kSmallMemtable);
+  live([](LogStore&) {});  // flushes the rest
+  const auto intact = find_with("unrelated", "");
+  ASSERT_TRUE(intact) << intact.error();
+  ASSERT_EQ(intact->entries.size(), 40);
+
+  size_t noticed = 0;
+  for (const fs::path& file : files(".sst")) {
+    const std::string bytes = slurp(file);
+    const size_t step = std::max<size_t>(1, bytes.size() / 6) | 1;
+    for (size_t at = bytes.size() / 10; at < bytes.size(); at += step) {
+      const auto found = find_with(file, flipped(bytes, at));
+      if (found) {
+        EXPECT_EQ(*found, *intact) << file << " " << at;  // in a property that nobody reads
+      } else {
+        ++noticed;
+      }
+    }
+  }
+  EXPECT_GT(noticed, 20);
+}
+
+TEST_F(DamagedRocks, AMissingTableFileIsNoticed) {
+  live([](LogStore& store) { fill(store, 3); });
+  live([](LogStore&) {});
+  const auto tables = files(".sst");
+  ASSERT_FALSE(tables.empty());
+  for (const fs::path& file : tables) {
+    const std::string copy = dir_ / "copy";
+    fs::remove_all(copy);
+    fs::copy(path_, copy);
+    fs::remove(copy / file.filename());
+    EXPECT_FALSE(find(copy)) << file;
+  }
+}
+
+// --- records
+// --------------------------------------------------------------------------------------
+
+TEST_F(DamagedRocks, ADamagedRecordIsNamedByItsIndex) {
+  live([](LogStore& store) { fill(store, 5); });
+  tamper([](rocksdb::DB& db, auto* log, auto*) {
+    std::string record;
+    ASSERT_TRUE(db.Get({}, log, key_slice(entry_key(3)), &record).ok());
+    ASSERT_TRUE(db.Put({}, log, key_slice(entry_key(3)), flipped(record, 36)).ok());
+  });
+  const auto found = find();
+  ASSERT_FALSE(found);
+  EXPECT_THAT(found.error(), AllOf(HasSubstr("log entry 3"), HasSubstr("damaged"),
+                                   HasSubstr("checksum"), HasSubstr("remove the node")));
+}
+
+TEST_F(DamagedRocks, ARecordAtTheWrongKeyIsNoticed) {
+  live([](LogStore& store) { fill(store, 5); });
+  tamper([](rocksdb::DB& db, auto* log, auto*) {
+    std::string record;
+    ASSERT_TRUE(db.Get({}, log, key_slice(entry_key(2)), &record).ok());
+    ASSERT_TRUE(db.Put({}, log, key_slice(entry_key(3)), record).ok());
+  });
+  const auto found = find();
+  ASSERT_FALSE(found);
+  EXPECT_THAT(found.error(), AllOf(HasSubstr("log entry 3"), HasSubstr("record of entry 2")));
+}
+
+TEST_F(DamagedRocks, AHoleInTheLogIsNoticed) {
+  live([](LogStore& store) { fill(store, 9); });
+  tamper([](rocksdb::DB& db, auto* log, auto*) {
+    ASSERT_TRUE(db.Delete({}, log, key_slice(entry_key(4))).ok());
+    ASSERT_TRUE(db.Delete({}, log, key_slice(entry_key(5))).ok());
+  });
+  const auto found = find();
+  ASSERT_FALSE(found);
+  EXPECT_THAT(found.error(), HasSubstr("log entries 4 to 5 are missing"));
+}
+
+TEST_F(DamagedRocks, ALogWithoutItsBeginningIsNoticed) {
+  live([](LogStore& store) { fill(store, 3); });
+  tamper([](rocksdb::DB& db, auto* log, auto*) {
+    ASSERT_TRUE(db.Delete({}, log, key_slice(entry_key(1))).ok());
+  });
+  const auto found = find();
+  ASSERT_FALSE(found);
+  EXPECT_THAT(found.error(), HasSubstr("log entry 1 is missing"));
+}
+
+TEST_F(DamagedRocks, ALogWithoutItsEndIsNoticed) {
+  live([](LogStore& store) { fill(store, 5); });
+  tamper([](rocksdb::DB& db, auto* log, auto*) {
+    ASSERT_TRUE(db.Delete({}, log, key_slice(entry_key(5))).ok());
+  });
+  const auto found = find();
+  ASSERT_FALSE(found);
+  EXPECT_THAT(found.error(), HasSubstr("ends with entry 4 of term 1, but entry 5 of term 1"));
+}
+
+TEST_F(DamagedRocks, ADamagedHardStateIsNoticed) {
+  live([](LogStore& store) { write(store, Write().hard_state(4, 2)); });
+  tamper([](rocksdb::DB& db, auto*, auto* meta) {
+    std::string record;
+    ASSERT_TRUE(db.Get({}, meta, kHardStateKey, &record).ok());
+    ASSERT_TRUE(db.Put({}, meta, kHardStateKey, flipped(record, 12)).ok());
+  });
+  const auto found = find();
+  ASSERT_FALSE(found);
+  EXPECT_THAT(found.error(), HasSubstr("hard state (term and vote)"));
+}
+
+TEST_F(DamagedRocks, AVanishedOrDamagedPositionIsNoticed) {
+  live([](LogStore& store) { fill(store, 2); });
+  tamper([](rocksdb::DB& db, auto*, auto* meta) {
+    ASSERT_TRUE(db.Delete({}, meta, kPositionKey).ok());
+  });
+  auto found = find();
+  ASSERT_FALSE(found);
+  EXPECT_THAT(found.error(), HasSubstr("ends with entry 2"));
+  tamper([](rocksdb::DB& db, auto*, auto* meta) {
+    ASSERT_TRUE(db.Put({}, meta, kPositionKey, "nonsense").ok());
+  });
+  found = find();
+  ASSERT_FALSE(found);
+  EXPECT_THAT(found.error(), HasSubstr("position is damaged"));
+}
+
+TEST_F(DamagedRocks, ADatabaseWhoseMakingWasCutOffIsMadeAnew) {
+  // A crash may come after RocksDB made its database and before it made our families.
+  {
+    rocksdb::Options options;
+    options.create_if_missing = true;
+    rocksdb::DB* raw = nullptr;
+    ASSERT_TRUE(rocksdb::DB::Open(options, path_, &raw).ok());
+    delete raw;
+  }
+  live([](LogStore& store) { fill(store, 3); });
+  const auto found = find();
+  ASSERT_TRUE(found) << found.error();
+  EXPECT_EQ(found->entries.size(), 3);
+}
+
+TEST_F(DamagedRocks, TwoStoresInOneDirectoryAreRefused) {
+  live([&](LogStore&) {
+    const auto second = find();
+    ASSERT_FALSE(second);
+    EXPECT_THAT(second.error(), HasSubstr("lock"));
+  });
+}
+
+using DamagedRocksDeathTest = DamagedRocks;
+
+TEST_F(DamagedRocksDeathTest, ReadingADamagedEntryEndsTheProcess) {
+  GTEST_FLAG_SET(death_test_style, "threadsafe");
+  const auto damage_and_read = [this] {
+    live([](LogStore& store) { fill(store, 3); });
+    auto opened = RocksLogStore::open(path_);
+    ASSERT_TRUE((*opened)->recover());
+    opened->reset();
+    tamper([](rocksdb::DB& db, auto* log, auto*) {
+      ASSERT_TRUE(db.Put({}, log, key_slice(entry_key(2)), "nonsense").ok());
+    });
+    opened = RocksLogStore::open(path_);
+    ASSERT_TRUE(opened) << opened.error();
+    read(**opened, 1, 3);
+  };
+  EXPECT_DEATH(damage_and_read(), "FATAL storage: log entry 2 in .* is damaged: it has 8 bytes");
+}
+
+}  // namespace
+}  // namespace raftkv::storage

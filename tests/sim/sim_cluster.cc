@@ -1,0 +1,255 @@
+#include "tests/sim/sim_cluster.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "raft/codec.h"
+
+namespace raftkv::sim {
+
+namespace {
+
+constexpr uint64_t kFaultTickUs = 100'000;
+constexpr uint64_t kProgressUs = 15'000'000;
+
+std::vector<server::Member> make_members(size_t count) {
+  std::vector<server::Member> members;
+  for (size_t i = 1; i <= count; ++i) {
+    const auto port = static_cast<uint16_t>(7000 + i);
+    members.push_back({i, "node", port, "node", static_cast<uint16_t>(port + 10'000)});
+  }
+  return members;
+}
+
+}  // namespace
+
+Profile Profile::draw(Random& random) {
+  Profile profile;
+  constexpr size_t kSizes[] = {1, 3, 3, 3, 5, 5, 7};
+  profile.nodes = kSizes[random.below(std::size(kSizes))];
+  profile.clients = random.between(1, 6);
+  profile.keys = random.between(1, 4);
+  const auto sometimes = [&random](double most) {
+    return random.chance(0.5) ? most * static_cast<double>(random.below(1000)) / 1000 : 0;
+  };
+  profile.loss = sometimes(0.2);
+  profile.duplicate = sometimes(0.2);
+  profile.reorder = sometimes(0.2);
+  profile.delay_us_max = random.between(100, 20'000);
+  profile.partitions = sometimes(0.15);
+  profile.crashes = sometimes(0.15);
+  profile.pauses = sometimes(0.1);
+  profile.clock_jumps = sometimes(0.1);
+  profile.transfers = sometimes(0.1);
+  profile.node.disk.sync_us_max = random.between(200, 20'000);
+  profile.node.disk.slow_chance = sometimes(0.02);
+  profile.node.disk.slow_us = random.between(100'000, 3'000'000);
+  profile.node.turn_us_max = random.between(1, 2000);
+  if (random.chance(0.3)) profile.node.read_mode = server::ReadMode::kLease;
+  return profile;
+}
+
+SimCluster::SimCluster(uint64_t seed, Profile profile) : world_(seed), profile_(profile) {
+  const std::vector<server::Member> members = make_members(profile_.nodes);
+  for (const server::Member& member : members) {
+    NodeProfile node = profile_.node;
+    node.hash_seed = world_.random().next();
+    // Leases trust clocks to run within a tenth of each other; wall clocks are trusted by nobody.
+    node.clock_drift_ppm = static_cast<int32_t>(world_.random().between(0, 40'000)) - 20'000;
+    node.wall_offset_us = static_cast<int64_t>(world_.random().below(10'000'000)) - 5'000'000;
+    nodes_.push_back(std::make_unique<SimNode>(world_, member.id, members, node,
+                                               [this](raft::Message m) { route(std::move(m)); }));
+    nodes_.back()->after_turn = [this](SimNode& turned) {
+      check(turned);
+      for (auto& client : clients_) client->node_turned();
+    };
+  }
+  std::vector<SimNode*> nodes;
+  for (auto& node : nodes_) nodes.push_back(node.get());
+  for (size_t i = 0; i < profile_.clients; ++i) {
+    clients_.push_back(std::make_unique<SimClient>(world_, nodes, history_, profile_.keys,
+                                                   [this](std::string what) { fail(what); }));
+  }
+}
+
+SimCluster::~SimCluster() {
+  // Sessions end before the replicas they belong to.
+  clients_.clear();
+}
+
+void SimCluster::fail(std::string what) {
+  if (failure_.empty()) failure_ = fmt::format("at {} us: {}", world_.now_us(), what);
+}
+
+// --- the network ----------------------------------------------------------------------------------
+
+// Messages travel as bytes, as they do between real nodes.
+void SimCluster::route(raft::Message message) {
+  ++totals_.messages;
+  Random& random = world_.random();
+  if (faults_on_ && random.chance(profile_.loss)) return;
+  std::string bytes;
+  raft::encode_message(message, bytes);
+  const int copies = faults_on_ && random.chance(profile_.duplicate) ? 2 : 1;
+  for (int i = 0; i < copies; ++i) {
+    uint64_t delay = random.between(20, profile_.delay_us_max);
+    if (faults_on_ && random.chance(profile_.reorder)) delay *= random.between(1, 20);
+    world_.after(delay, [this, bytes, from = message.from, to = message.to] {
+      if (cut_.contains({from, to})) return;
+      auto decoded = raft::decode_message(bytes);
+      if (!decoded) return fail("a message did not survive its encoding: " + decoded.error());
+      nodes_[to - 1]->deliver(std::move(*decoded));
+    });
+  }
+}
+
+// --- faults ---------------------------------------------------------------------------------------
+
+void SimCluster::fault_tick() {
+  if (!faults_on_) return;
+  Random& random = world_.random();
+  if (random.chance(profile_.partitions)) partition();
+  if (!cut_.empty() && random.chance(0.1)) cut_.clear();
+  for (auto& node : nodes_) {
+    SimNode* victim = node.get();
+    if (!victim->up()) {
+      if (random.chance(0.2)) victim->start();
+    } else if (random.chance(profile_.crashes)) {
+      for (auto& client : clients_) client->connection_lost(*victim);
+      victim->crash();
+      ++totals_.crashes;
+    } else if (random.chance(profile_.pauses) && !victim->paused()) {
+      victim->pause();
+      ++totals_.pauses;
+      world_.after(random.between(1'000, 1'500'000), [victim] { victim->resume(); });
+    }
+    if (random.chance(profile_.clock_jumps)) {
+      victim->shift_wall_clock(static_cast<int64_t>(random.below(7'200'000'000)) - 3'600'000'000);
+    }
+    if (victim->up() && random.chance(profile_.transfers)) {
+      victim->enqueue([victim] { victim->replica().transfer(0); });
+    }
+  }
+  world_.after(kFaultTickUs, [this] { fault_tick(); });
+}
+
+// Cuts one node off, or splits the cluster, or cuts single directions.
+void SimCluster::partition() {
+  ++totals_.partitions;
+  Random& random = world_.random();
+  cut_.clear();
+  const bool one_way = random.chance(0.3);
+  std::vector<bool> side(profile_.nodes + 1);
+  for (size_t i = 1; i <= profile_.nodes; ++i) side[i] = random.chance(0.5);
+  for (uint64_t a = 1; a <= profile_.nodes; ++a) {
+    for (uint64_t b = 1; b <= profile_.nodes; ++b) {
+      if (side[a] == side[b]) continue;
+      if (!one_way || side[a]) cut_.insert({a, b});
+    }
+  }
+}
+
+void SimCluster::heal() {
+  faults_on_ = false;
+  cut_.clear();
+  // The same chance decides which minority stays as it is.
+  size_t down = (profile_.nodes - 1) / 2;
+  for (auto& node : nodes_) {
+    if (!node->up() && down > 0 && world_.random().chance(0.5)) {
+      --down;
+      continue;
+    }
+    if (!node->up()) node->start();
+    node->resume();
+  }
+}
+
+// --- checks ---------------------------------------------------------------------------------------
+
+void SimCluster::check(SimNode& node) {
+  server::Replica& replica = node.replica();
+  if (std::string broken = replica.node().broken_invariant(); !broken.empty()) {
+    fail(fmt::format("node {}: {}", node.id(), broken));
+  }
+  if (replica.node().is_leader()) {
+    const auto [it, fresh] = leader_of_term_.emplace(replica.node().term(), node.id());
+    if (fresh) ++totals_.leaders;
+    if (it->second != node.id()) {
+      fail(fmt::format("term {} has two leaders, {} and {}", it->first, it->second, node.id()));
+    }
+  }
+  // Two replicas that applied the same entries hold the same data.
+  const raft::Index applied = replica.state().applied_index();
+  if (applied == 0) return;
+  const Committed now{replica.state().log_time_us(),
+                      replica.state().keyspace().digest(replica.state().log_time_ms())};
+  const auto [it, fresh] = committed_.emplace(applied, now);
+  if (!fresh && (it->second.time_us != now.time_us || it->second.digest != now.digest)) {
+    fail(fmt::format("node {} differs from the others at index {}", node.id(), applied));
+  }
+}
+
+void SimCluster::check_progress() {
+  const uint64_t end = world_.now_us() + kProgressUs;
+  const auto acknowledged = [this] {
+    uint64_t sum = 0;
+    for (auto& client : clients_) sum += client->totals().acknowledged;
+    return sum;
+  };
+  const uint64_t before = acknowledged();
+  // Ten commands through a healed majority, then everybody stops and the replicas come to agree.
+  while (acknowledged() < before + 10 && world_.step(end)) {
+  }
+  if (acknowledged() < before + 10) {
+    std::string states;
+    for (auto& node : nodes_) {
+      states += node->up() ? fmt::format(" {}:{}/term {}", node->id(),
+                                         raft::role_name(node->replica().node().role()),
+                                         node->replica().node().term())
+                           : fmt::format(" {}:down", node->id());
+    }
+    return fail("no progress after the faults ended:" + states);
+  }
+  for (auto& client : clients_) client->stop();
+  world_.run_until(world_.now_us() + 5'000'000);
+  raft::Index applied = 0;
+  for (auto& node : nodes_) {
+    if (node->up()) applied = std::max(applied, node->applied_index());
+  }
+  for (auto& node : nodes_) {
+    if (!node->up()) continue;
+    if (node->applied_index() != applied) {
+      fail(fmt::format("node {} stays at index {} of {}", node->id(), node->applied_index(),
+                       applied));
+    }
+    for (size_t i = 0; i < profile_.keys; ++i) {
+      const std::string key = fmt::format("counter:{}", i);
+      data::Clock clock = data::Clock::at(node->replica().state().log_time_ms());
+      const data::Entry* entry = node->keyspace().find(key, clock);
+      const int64_t value = entry == nullptr ? 0 : data::Keyspace::integer_of(*entry).value_or(-1);
+      if (std::string wrong = history_.check_final(key, value); !wrong.empty()) fail(wrong);
+    }
+  }
+}
+
+std::string SimCluster::run() {
+  for (auto& node : nodes_) node->start();
+  for (auto& client : clients_) client->start();
+  world_.after(kFaultTickUs, [this] { fault_tick(); });
+  const uint64_t end = world_.now_us() + profile_.duration_us;
+  while (failure_.empty() && world_.step(end)) {
+  }
+  if (failure_.empty()) {
+    heal();
+    check_progress();
+  }
+  for (auto& client : clients_) {
+    totals_.acknowledged += client->totals().acknowledged;
+    totals_.unknown += client->totals().unknown;
+    totals_.refused += client->totals().refused;
+  }
+  return failure_;
+}
+
+}  // namespace raftkv::sim

@@ -1,0 +1,133 @@
+// One simulated process: the production replica on a simulated disk. Its disk outlives it; crash()
+// ends it, start() begins it anew from what the disk kept.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "raft/types.h"
+#include "server/command/host.h"
+#include "server/replica/replica.h"
+#include "server/replica/session.h"
+#include "storage/log/memory_log_store.h"
+#include "tests/sim/world.h"
+
+namespace raftkv::sim {
+
+struct DiskProfile {
+  uint64_t sync_us_min = 100;
+  uint64_t sync_us_max = 400;
+  // Now and then a sync takes as long as this.
+  double slow_chance = 0;
+  uint64_t slow_us = 0;
+};
+
+struct NodeProfile {
+  DiskProfile disk;
+  uint64_t turn_us_max = 150;       // how long input waits for its turn
+  int64_t wall_offset_us = 0;       // of its wall clock
+  int32_t clock_drift_ppm = 0;      // of its monotonic clock
+  server::ReadMode read_mode = server::ReadMode::kReadIndex;
+  uint64_t hash_seed = 0;
+};
+
+class SimNode final : public server::ReplicaPorts, public server::Host {
+ public:
+  using Send = std::function<void(raft::Message)>;
+
+  SimNode(World& world, uint64_t id, std::vector<server::Member> members, NodeProfile profile,
+          Send send);
+  ~SimNode() override;
+
+  void start();
+  // Ends the process. Of the writes that were not synced a random number of the first survives.
+  void crash();
+  bool up() const { return replica_ != nullptr; }
+  // A paused process does nothing; what is sent to it waits.
+  void pause() { paused_ = true; }
+  void resume();
+  bool paused() const { return paused_; }
+  // Moves its wall clock.
+  void shift_wall_clock(int64_t us) { profile_.wall_offset_us += us; }
+
+  // Input for the next turn.
+  void deliver(raft::Message message);
+  // Runs `input` in the next turn, if the process still lives then.
+  void enqueue(std::function<void()> input);
+  server::Session* connect(server::SessionOwner& owner);
+
+  server::Replica& replica() { return *replica_; }
+  uint64_t id() const { return id_; }
+  // How often the process was started: whoever holds something of it checks this first.
+  uint64_t life() const { return life_; }
+  // Called after each turn, for the checks.
+  std::function<void(SimNode&)> after_turn;
+
+  // --- ReplicaPorts
+  void send(raft::Message message) override;
+  void persist(raft::Persist persist) override;
+  raft::MonotonicUs now_monotonic_us() override;
+  uint64_t now_wall_us() override;
+  void leadership_changed(const raft::Status&) override { ++leadership_changes; }
+
+  // --- Host
+  raft::Status raft_status() const override { return replica_->raft_status(); }
+  uint64_t self_id() const override { return id_; }
+  const std::vector<server::Member>& members() const override { return members_; }
+  const std::string& cluster_id() const override { return cluster_id_; }
+  const std::string& run_id() const override { return cluster_id_; }
+  const data::Keyspace& keyspace() const override { return replica_->state().keyspace(); }
+  uint64_t applied_index() const override { return replica_->state().applied_index(); }
+  uint64_t log_time_us() const override { return replica_->state().log_time_us(); }
+  uint64_t snapshot_index() const override { return 0; }
+  bool loading() const override { return replica_->loading(); }
+  server::Stats& stats() override { return stats_; }
+  server::DiskFacts disk() const override { return {}; }
+  uint64_t wall_us() const override { return world_.now_us(); }
+  uint64_t monotonic_us() const override { return world_.now_us(); }
+  uint64_t started_monotonic_us() const override { return 0; }
+  void for_each_client(const std::function<void(const server::ClientState&)>&) const override {}
+  size_t client_count() const override { return 0; }
+  size_t blocked_client_count() const override { return 0; }
+  bool kill_client(uint64_t) override { return false; }
+  std::vector<server::Setting> settings() const override { return {}; }
+  std::expected<void, std::string> change_setting(std::string_view, std::string_view) override {
+    return std::unexpected("no settings here");
+  }
+  bool transfer_leadership(uint64_t target) override { return replica_->transfer(target); }
+  void request_shutdown() override {}
+
+  uint64_t leadership_changes = 0;
+  uint64_t crashes = 0;
+
+ private:
+  void schedule_turn();
+  void turn();
+  void arm_timer();
+  void start_sync();
+
+  World& world_;
+  const uint64_t id_;
+  std::vector<server::Member> members_;
+  NodeProfile profile_;
+  Send send_;
+  std::string cluster_id_ = std::string(40, 'c');
+  server::Stats stats_;
+
+  storage::MemoryLogStore disk_;
+  std::deque<raft::Persist> writing_;  // staged, in order
+  bool syncing_ = false;
+  std::unique_ptr<server::Replica> replica_;
+  uint64_t life_ = 0;
+  bool paused_ = false;
+  bool turn_scheduled_ = false;
+  uint64_t timer_at_us_ = 0;
+  std::vector<std::function<void()>> inputs_;
+};
+
+}  // namespace raftkv::sim
