@@ -54,6 +54,12 @@ show put --key user:1 --value active
 show get --key user:1
 show incr --key visits
 show bench --n 5000 --clients 50
+# Followers hear what is committed with the next heartbeat.
+one_state() {
+  [[ "$("$cli" status --nodes "$cluster_nodes" --json | grep -o '"applied_index": *[0-9]*' | sort -u | wc -l)" == 1 ]]
+}
+deadline=$((SECONDS + 10))
+until one_state || ((SECONDS >= deadline)); do sleep 0.05; done
 say ""
 say "The same state on every node:"
 show status

@@ -13,11 +13,13 @@
 namespace raftkv::server {
 namespace {
 
-// A command's name in lower case, padded with zeros: compared and hashed as three words.
+// A command's name in lower case, padded with zeros: compared and hashed as three words. The size
+// tells "get" from "get\0".
 constexpr size_t kNameBytesMax = 24;
 
 struct PackedName {
   uint64_t words[3] = {};
+  uint64_t size = 0;
   friend bool operator==(const PackedName&, const PackedName&) = default;
 };
 
@@ -35,7 +37,8 @@ uint64_t lower_ascii(uint64_t word) {
 // The name must not be longer than kNameBytesMax.
 PackedName pack(std::string_view name) {
   PackedName packed;
-  std::memcpy(packed.words, name.data(), name.size());
+  packed.size = name.size();
+  name.copy(reinterpret_cast<char*>(packed.words), name.size());
   for (uint64_t& word : packed.words) word = lower_ascii(word);
   return packed;
 }
@@ -166,7 +169,8 @@ std::string_view quoted(std::string_view text, size_t bytes_max = kQuotedBytesMa
 std::string unknown_command(Args args) {
   std::string beginning;
   for (size_t i = 1; i < args.size() && beginning.size() < kQuotedBytesMax; ++i) {
-    beginning.append("'").append(quoted(args[i], kQuotedBytesMax - beginning.size())).append("' ");
+    const std::string_view argument = quoted(args[i], kQuotedBytesMax - beginning.size());
+    beginning.append("'").append(argument).append("' ");
   }
   return std::string("ERR unknown command '")
       .append(quoted(args[0]))

@@ -18,6 +18,7 @@
 #include "storage/log/record.h"
 #include "storage/log/rocks_options.h"
 #include "storage/log/wal_audit.h"
+#include "storage/log/wal_space.h"
 
 namespace raftkv::storage {
 namespace {
@@ -72,6 +73,8 @@ class RocksLogStore::Impl {
 
   const std::string path_;
   const RocksLogOptions options_;
+  std::shared_ptr<WalSpace> wal_space_;  // null without spares
+  std::unique_ptr<rocksdb::Env> env_;    // on top of it
   std::unique_ptr<rocksdb::DB> db_;
   rocksdb::ColumnFamilyHandle* default_family_ = nullptr;
   rocksdb::ColumnFamilyHandle* log_family_ = nullptr;
@@ -100,6 +103,13 @@ std::expected<void, std::string> RocksLogStore::Impl::open() {
     if (!audit) return fail(audit.error() + kWhatToDo);
     audit_ = *audit;
   }
+  if (options_.spare_wal_files > 0) {
+    const size_t file_bytes = options_.memtable_bytes + options_.memtable_bytes / 4;
+    wal_space_ = std::make_shared<WalSpace>(env->GetFileSystem(), path_, options_.spare_wal_files,
+                                            file_bytes);
+    env_ = rocksdb::NewCompositeEnv(wal_space_);
+    env = env_.get();
+  }
 
   const std::vector<rocksdb::ColumnFamilyDescriptor> families = {
       {rocksdb::kDefaultColumnFamilyName, meta_family_options(options_.memtable_bytes)},
@@ -114,6 +124,7 @@ std::expected<void, std::string> RocksLogStore::Impl::open() {
   default_family_ = handles[0];
   log_family_ = handles[1];
   meta_family_ = handles[2];
+  if (wal_space_) wal_space_->start();
   return {};
 }
 

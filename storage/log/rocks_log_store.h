@@ -23,6 +23,9 @@ struct RocksLogOptions {
   // RocksDB gathers this much in memory before it makes a table file of it. Up to three times as
   // much may be in memory, and about as much stands in the write-ahead log to be replayed at start.
   size_t memtable_bytes = size_t{32} << 20;
+  // Files of 1.25 * memtable_bytes that are kept ready for the write-ahead log (wal_space.h),
+  // besides the one or two in use. 0: none.
+  size_t spare_wal_files = 2;
   // Called by recover() every so many entries with the index it has come to. May be empty.
   std::function<void(raft::Index)> progress = {};
   // Where files are; for tests of failing disks. Null: the machine's. Must outlive the store.

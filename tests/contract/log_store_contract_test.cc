@@ -33,7 +33,8 @@ class LogStoreContract : public testing::TestWithParam<Kind> {
 
 INSTANTIATE_TEST_SUITE_P(Stores, LogStoreContract,
                          testing::Values(Kind{"RocksDb", [] { return rocks_world(); }},
-                                         Kind{"RocksDbThatFlushesOften",
+                                         Kind{"RocksDbWithoutSpares", [] { return rocks_world(1 << 20, 0); }},
+                    Kind{"RocksDbThatFlushesOften",
                                               [] { return rocks_world(64 << 10); }},
                                          Kind{"Memory", [] { return memory_world(); }}),
                          [](const auto& kind) { return kind.param.name; });

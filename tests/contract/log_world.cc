@@ -14,7 +14,7 @@ namespace {
 
 class RocksWorld : public StoreWorld {
  public:
-  explicit RocksWorld(size_t memtable_bytes) : memtable_bytes_(memtable_bytes) { open(); }
+  explicit RocksWorld(const RocksLogOptions& options) : options_(options) { open(); }
 
   LogStore& store() override { return *store_; }
   void restart() override {
@@ -27,13 +27,13 @@ class RocksWorld : public StoreWorld {
 
  private:
   void open() {
-    auto opened = RocksLogStore::open(dir_ / "log", {.memtable_bytes = memtable_bytes_});
+    auto opened = RocksLogStore::open(dir_ / "log", options_);
     if (!opened) throw std::runtime_error(opened.error());
     store_ = *std::move(opened);
   }
 
   TempDir dir_;
-  size_t memtable_bytes_;
+  RocksLogOptions options_;
   std::unique_ptr<RocksLogStore> store_;
 };
 
@@ -163,8 +163,9 @@ Contents StoreWorld::reopened_contents() {
   return contents(store(), restored);
 }
 
-std::unique_ptr<StoreWorld> rocks_world(size_t memtable_bytes) {
-  return std::make_unique<RocksWorld>(memtable_bytes);
+std::unique_ptr<StoreWorld> rocks_world(size_t memtable_bytes, size_t spare_wal_files) {
+  return std::make_unique<RocksWorld>(
+      RocksLogOptions{.memtable_bytes = memtable_bytes, .spare_wal_files = spare_wal_files});
 }
 
 std::unique_ptr<StoreWorld> memory_world() {

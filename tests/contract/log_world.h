@@ -85,7 +85,8 @@ class StoreWorld {
   Contents reopened_contents();
 };
 
-std::unique_ptr<StoreWorld> rocks_world(size_t memtable_bytes = size_t{32} << 20);
+std::unique_ptr<StoreWorld> rocks_world(size_t memtable_bytes = size_t{1} << 20,
+                                        size_t spare_wal_files = 2);
 std::unique_ptr<StoreWorld> memory_world();
 
 }  // namespace raftkv::storage

@@ -73,6 +73,7 @@ TEST(CrashChild, DISABLED_WritesUntilItIsKilled) {
   ASSERT_TRUE((*opened)->recover());
   for (uint64_t step = std::strtoull(first_step, nullptr, 10);; ++step) {
     write_group(**opened, next_group(step, **opened));
+    ASSERT_FALSE(testing::Test::HasFailure());
     ASSERT_EQ(::write(STDOUT_FILENO, "+", 1), 1);
   }
 }
@@ -216,7 +217,7 @@ class FaultyFileSystem : public rocksdb::FileSystemWrapper {
 class FailingDisk : public testing::Test {
  protected:
   FailingDisk() : env_(rocksdb::NewCompositeEnv(std::make_shared<FaultyFileSystem>(faults_))) {
-    auto opened = RocksLogStore::open(dir_ / "log", {.env = env_.get()});
+    auto opened = RocksLogStore::open(dir_ / "log", {.spare_wal_files = 0, .env = env_.get()});
     EXPECT_TRUE(opened) << opened.error();
     store_ = *std::move(opened);
     EXPECT_TRUE(store_->recover());
@@ -281,7 +282,7 @@ TEST_F(FailingDisk, AfterAFailureANewLifeFindsWhatWasDurable) {
   EXPECT_FALSE(try_write(Write().append(2, 1)));
   store_.reset();
   faults_.append_fails = false;
-  auto opened = RocksLogStore::open(dir_ / "log");
+  auto opened = RocksLogStore::open(dir_ / "log", {.spare_wal_files = 0});
   ASSERT_TRUE(opened) << opened.error();
   const auto restored = (*opened)->recover();
   ASSERT_TRUE(restored) << restored.error();

@@ -191,24 +191,25 @@ class PipelinesAcrossLeaderChanges(ClusterTestCase):
                 self.assertEqual(reply, written[command[1]], f"{command} does not see the write before it")
 
     def run_pipeline(self, node, prefix, disturb):
-        """Sends the pipeline to `node`; calls `disturb` when about a fifth of it is answered."""
+        """Sends the pipeline to `node`; calls `disturb` when some of it is answered and more is on its
+        way, and sends the rest afterwards."""
         commands = self.commands(prefix)
         data = b"".join(encode(*command) for command in commands)
+        first, second = len(data) * 3 // 10, len(data) * 6 // 10
         replies = []
+        disturbed = threading.Event()
         with node.connect(30) as connection:
-            disturbed = threading.Event()
 
             def send():
-                # In pieces, so that the change meets commands on both sides of it.
-                piece = len(data) // 50 + 1
                 try:
-                    for start in range(0, len(data), piece):
-                        connection.socket.sendall(data[start : start + piece])
-                        if start >= 10 * piece and not disturbed.is_set():
-                            disturb()
-                            disturbed.set()
-                except OSError:
+                    connection.socket.sendall(data[:first])
+                    until(lambda: len(replies) >= 1000, 20, "the first replies come", pause=0.001)
+                    connection.socket.sendall(data[first:second])
+                    disturb()
                     disturbed.set()
+                    connection.socket.sendall(data[second:])
+                except OSError:
+                    pass  # the reader meets the same loss
 
             sender = threading.Thread(target=send, daemon=True)
             sender.start()

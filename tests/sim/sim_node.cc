@@ -10,6 +10,7 @@ namespace {
 
 // Simulated wall clocks begin in 2026.
 constexpr int64_t kWallEpochUs = 1'767'225'600'000'000;
+constexpr uint64_t kLongestSleepUs = 3'600'000'000;
 
 }  // namespace
 
@@ -136,8 +137,8 @@ void SimNode::turn() {
 
 void SimNode::arm_timer() {
   // The replica's clock may drift against the world's: look a little later, then look again.
-  const raft::MonotonicUs deadline = replica_->next_deadline();
   const raft::MonotonicUs now = now_monotonic_us();
+  const raft::MonotonicUs deadline = std::min(replica_->next_deadline(), now + kLongestSleepUs);
   const uint64_t at = world_.now_us() + (deadline > now ? deadline - now : 0) + 10;
   if (timer_at_us_ > world_.now_us() && timer_at_us_ <= at) return;
   timer_at_us_ = at;

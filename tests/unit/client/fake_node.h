@@ -92,8 +92,8 @@ class ClosedPort {
   const Address& address() const { return address_; }
 
  private:
-  int fd_;
   Address address_;
+  int fd_;
 };
 
 // An address that neither accepts nor refuses, as behind a firewall that drops.
@@ -107,9 +107,9 @@ class BlackHole {
   const Address& address() const { return address_; }
 
  private:
+  Address address_;
   int listener_;
   std::vector<int> fillers_;
-  Address address_;
 };
 
 }  // namespace raftkv::client

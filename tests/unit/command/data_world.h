@@ -105,9 +105,9 @@ class DataWorld {
     return bytes;
   }
 
-  std::string run(const std::vector<std::string>& words) { return readable(run_bytes(words)); }
+  std::string call(const std::vector<std::string>& words) { return readable(run_bytes(words)); }
   // Words separated by spaces.
-  std::string run(std::string_view line) { return run(split_words(line)); }
+  std::string run(std::string_view line) { return call(split_words(line)); }
   std::string run(const char* line) { return run(std::string_view(line)); }
 
   data::Keyspace::Digest digest() const { return keyspace.digest(now); }

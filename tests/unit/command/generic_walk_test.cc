@@ -23,7 +23,7 @@ using Keys = std::multiset<std::string>;
 
 class Walk : public testing::Test {
  protected:
-  Keys keys(const std::string& pattern) { return keys_in(world.run({"KEYS", pattern})); }
+  Keys keys(const std::string& pattern) { return keys_in(world.call({"KEYS", pattern})); }
 
   // All keys that a whole iteration returns.
   Keys scan_all(const std::string& options) {
@@ -51,7 +51,7 @@ TEST_F(Walk, KeysReturnsWhatMatches) {
 }
 
 TEST_F(Walk, EmptyKeyIsFoundByTheStarAlone) {
-  world.run({"SET", "", "v"});
+  world.call({"SET", "", "v"});
   EXPECT_EQ(keys("*"), Keys({""}));
   EXPECT_EQ(keys("**"), Keys());
   EXPECT_EQ(keys(""), Keys({""}));
@@ -70,7 +70,7 @@ TEST_F(Walk, ScanVisitsEveryKey) {
   Keys all;
   for (int i = 0; i < 1000; ++i) {
     const std::string key = "key:" + std::to_string(i);
-    world.run({"SET", key, "v"});
+    world.call({"SET", key, "v"});
     all.insert(key);
   }
   const auto unique = [](const Keys& found) { return std::set(found.begin(), found.end()); };
@@ -84,12 +84,12 @@ TEST_F(Walk, ScanVisitsEveryKey) {
 
 TEST_F(Walk, ScanTakesCursorsAsStrtoulDoes) {
   world.run("SET k v");
-  EXPECT_EQ(world.run({"SCAN", ""}), "['0', ['k']]");
+  EXPECT_EQ(world.call({"SCAN", ""}), "['0', ['k']]");
   EXPECT_EQ(world.run("SCAN +0"), "['0', ['k']]");
   EXPECT_EQ(world.run("SCAN -0"), "['0', ['k']]");
   for (const std::string cursor :
        {"a", " 0", "0 ", "-", "+", "+-0", "0x0", "18446744073709551616"}) {
-    EXPECT_EQ(world.run({"SCAN", cursor}), "-ERR invalid cursor") << cursor;
+    EXPECT_EQ(world.call({"SCAN", cursor}), "-ERR invalid cursor") << cursor;
   }
 }
 
@@ -111,7 +111,7 @@ TEST_F(Walk, RandomkeyDrawsEveryKeySometimes) {
 }
 
 TEST_F(Walk, RandomkeyFindsTheOneLiveKeyAmongManyThatAreDue) {
-  for (int i = 0; i < 2000; ++i) world.run({"SET", "due" + std::to_string(i), "v", "PX", "10"});
+  for (int i = 0; i < 2000; ++i) world.call({"SET", "due" + std::to_string(i), "v", "PX", "10"});
   world.run("SET live v");
   world.now += 10;
   EXPECT_EQ(world.run("RANDOMKEY"), "'live'");

@@ -29,7 +29,7 @@ TEST_F(Strings, GetdelReturnsAndDeletes) {
 
 TEST_F(Strings, StrlenCountsBytes) {
   EXPECT_EQ(world.run("STRLEN k"), "0");
-  world.run({"SET", "k", std::string("a\0b", 3)});
+  world.call({"SET", "k", std::string("a\0b", 3)});
   EXPECT_EQ(world.run("STRLEN k"), "3");
   world.run("SET k -1234");
   EXPECT_EQ(world.run("STRLEN k"), "5");
@@ -39,8 +39,8 @@ TEST_F(Strings, AppendCreatesAndExtends) {
   EXPECT_EQ(world.run("APPEND k Hello"), "5");
   EXPECT_EQ(world.run("APPEND k World"), "10");
   EXPECT_EQ(world.run("GET k"), "'HelloWorld'");
-  EXPECT_EQ(world.run({"APPEND", "k", ""}), "10");
-  EXPECT_EQ(world.run({"APPEND", "empty", ""}), "0");
+  EXPECT_EQ(world.call({"APPEND", "k", ""}), "10");
+  EXPECT_EQ(world.call({"APPEND", "empty", ""}), "0");
   EXPECT_EQ(world.run("EXISTS empty"), "1");
 }
 
@@ -79,10 +79,10 @@ TEST_F(Strings, SetrangeOverwritesAndFillsGaps) {
 }
 
 TEST_F(Strings, SetrangeOfNothingChangesNothing) {
-  EXPECT_EQ(world.run({"SETRANGE", "k", "10", ""}), "0");
+  EXPECT_EQ(world.call({"SETRANGE", "k", "10", ""}), "0");
   EXPECT_EQ(world.run("EXISTS k"), "0");
   world.run("SET k abc");
-  EXPECT_EQ(world.run({"SETRANGE", "k", "10", ""}), "3");
+  EXPECT_EQ(world.call({"SETRANGE", "k", "10", ""}), "3");
   EXPECT_EQ(world.run("GET k"), "'abc'");
 }
 
@@ -97,7 +97,7 @@ TEST_F(Strings, SetrangeRefusesWhatGoesBeyondTheLargestString) {
 }
 
 TEST_F(Strings, GetrangeCountsNegativePlacesFromTheEnd) {
-  world.run({"SET", "k", "This is a string"});
+  world.call({"SET", "k", "This is a string"});
   EXPECT_EQ(world.run("GETRANGE k 0 3"), "'This'");
   EXPECT_EQ(world.run("GETRANGE k -3 -1"), "'ing'");
   EXPECT_EQ(world.run("GETRANGE k 0 -1"), "'This is a string'");
@@ -115,7 +115,7 @@ TEST_F(Strings, GetrangeCountsNegativePlacesFromTheEnd) {
 
 TEST_F(Strings, EncodingFollowsContentAndHistory) {
   const auto encoding = [&](const std::string& value) {
-    world.run({"SET", "k", value});
+    world.call({"SET", "k", value});
     return world.run("OBJECT ENCODING k");
   };
   EXPECT_EQ(encoding("9223372036854775807"), "'int'");

@@ -49,8 +49,8 @@ TEST_F(Lcs, RefusesWhatContradicts) {
 }
 
 TEST_F(Lcs, TakesNoMoreMemoryThanTheLargestStringHas) {
-  world.run({"SET", "a", std::string(12'000, 'a')});
-  world.run({"SET", "b", std::string(12'000, 'b')});
+  world.call({"SET", "a", std::string(12'000, 'a')});
+  world.call({"SET", "b", std::string(12'000, 'b')});
   EXPECT_EQ(world.run("LCS a b"),
             "-ERR Insufficient memory, transient memory for LCS exceeds proto-max-bulk-len");
 }
@@ -79,7 +79,7 @@ TEST_F(Lcs, IsACommonSubsequenceAndNoneIsLonger) {
   for (int i = 0; i < 300; ++i) {
     const std::string a = draw();
     const std::string b = draw();
-    world.run({"MSET", "a", a, "b", b});
+    world.call({"MSET", "a", a, "b", b});
     const std::string reply = world.run("LCS a b");
     const std::string common = reply.substr(1, reply.size() - 2);
     EXPECT_TRUE(is_subsequence(common, a) && is_subsequence(common, b)) << a << " " << b;

@@ -56,11 +56,11 @@ TEST_F(Numbers, DoNotOverflow) {
 TEST_F(Numbers, RefuseWhatIsNoCanonicalInteger) {
   for (const std::string value :
        {"", " 1", "1 ", "01", "-0", "+1", "1.0", "abc", "9223372036854775808"}) {
-    world.run({"SET", "k", value});
+    world.call({"SET", "k", value});
     EXPECT_EQ(world.run("INCR k"), kNotAnInteger) << value;
     EXPECT_EQ(world.run("GET k"), "'" + value + "'");
-    EXPECT_EQ(world.run({"INCRBY", "n", value}), kNotAnInteger) << value;
-    EXPECT_EQ(world.run({"DECRBY", "n", value}), kNotAnInteger) << value;
+    EXPECT_EQ(world.call({"INCRBY", "n", value}), kNotAnInteger) << value;
+    EXPECT_EQ(world.call({"DECRBY", "n", value}), kNotAnInteger) << value;
   }
   EXPECT_EQ(world.run("EXISTS n"), "0");
 }
@@ -80,7 +80,7 @@ TEST_F(Numbers, WithFractionsAreDecimal) {
 TEST_F(Numbers, WithFractionsRefuseWhatIsNone) {
   EXPECT_EQ(world.run("INCRBYFLOAT k x"), kNotAFloat);
   EXPECT_EQ(world.run("INCRBYFLOAT k nan"), kNotAFloat);
-  EXPECT_EQ(world.run({"INCRBYFLOAT", "k", " 1"}), kNotAFloat);
+  EXPECT_EQ(world.call({"INCRBYFLOAT", "k", " 1"}), kNotAFloat);
   EXPECT_EQ(world.run("EXISTS k"), "0");
   world.run("SET k abc");
   EXPECT_EQ(world.run("INCRBYFLOAT k 1"), kNotAFloat);

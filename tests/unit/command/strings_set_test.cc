@@ -19,10 +19,10 @@ TEST_F(Set, StoresAValueInPlaceOfAnyOther) {
 
 TEST_F(Set, KeepsAnyBytes) {
   const std::string value("\0\xff\r\n$5", 6);
-  EXPECT_EQ(world.run({"SET", std::string("\0", 1), value}), "OK");
-  EXPECT_EQ(world.run({"GET", std::string("\0", 1)}), "'" + value + "'");
-  EXPECT_EQ(world.run({"SET", "", ""}), "OK");
-  EXPECT_EQ(world.run({"GET", ""}), "''");
+  EXPECT_EQ(world.call({"SET", std::string("\0", 1), value}), "OK");
+  EXPECT_EQ(world.call({"GET", std::string("\0", 1)}), "'" + value + "'");
+  EXPECT_EQ(world.call({"SET", "", ""}), "OK");
+  EXPECT_EQ(world.call({"GET", ""}), "''");
 }
 
 TEST_F(Set, DropsTheDeadlineUnlessToldToKeepIt) {

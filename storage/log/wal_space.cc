@@ -1,0 +1,218 @@
+#include "storage/log/wal_space.h"
+
+#include <fmt/format.h>
+#include <pthread.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <utility>
+
+namespace raftkv::storage {
+namespace {
+
+using rocksdb::IODebugContext;
+using rocksdb::IOOptions;
+using rocksdb::IOStatus;
+
+constexpr char kReadySuffix[] = ".spare";
+constexpr char kWornSuffix[] = ".worn";
+// Zeros reach the disk in steps, so that no log sync has to wait behind a long queue.
+constexpr size_t kStepBytes = size_t{1} << 20;
+
+// A file written from its beginning over what is there.
+class PreparedFile : public rocksdb::FSWritableFile {
+ public:
+  explicit PreparedFile(std::unique_ptr<rocksdb::FSRandomRWFile> file) : file_(std::move(file)) {}
+
+  IOStatus Append(const rocksdb::Slice& data, const IOOptions& options,
+                  IODebugContext* debug) override {
+    const IOStatus status = file_->Write(end_, data, options, debug);
+    if (status.ok()) end_ += data.size();
+    return status;
+  }
+  IOStatus Append(const rocksdb::Slice& data, const IOOptions& options,
+                  const rocksdb::DataVerificationInfo& /*verification*/,
+                  IODebugContext* debug) override {
+    return Append(data, options, debug);
+  }
+  IOStatus Flush(const IOOptions& options, IODebugContext* debug) override {
+    return file_->Flush(options, debug);
+  }
+  IOStatus Sync(const IOOptions& options, IODebugContext* debug) override {
+    return file_->Sync(options, debug);
+  }
+  IOStatus Fsync(const IOOptions& options, IODebugContext* debug) override {
+    return file_->Fsync(options, debug);
+  }
+  bool IsSyncThreadSafe() const override { return true; }
+  // The zeros behind the end stay.
+  IOStatus Close(const IOOptions& options, IODebugContext* debug) override {
+    return file_->Close(options, debug);
+  }
+  uint64_t GetFileSize(const IOOptions& /*options*/, IODebugContext* /*debug*/) override {
+    return end_;
+  }
+
+ private:
+  std::unique_ptr<rocksdb::FSRandomRWFile> file_;
+  uint64_t end_ = 0;
+};
+
+}  // namespace
+
+WalSpace::WalSpace(std::shared_ptr<rocksdb::FileSystem> base, std::string directory,
+                   size_t files_max, size_t file_bytes)
+    : FileSystemWrapper(base),
+      directory_(std::move(directory)),
+      files_max_(files_max),
+      file_bytes_(file_bytes) {}
+
+WalSpace::~WalSpace() {
+  {
+    const std::lock_guard lock(mutex_);
+    ending_ = true;
+  }
+  wake_.notify_one();
+  if (thread_.joinable()) thread_.join();
+}
+
+void WalSpace::start() {
+  adopt_leftovers();
+  thread_ = std::thread([this] { run(); });
+  pthread_setname_np(thread_.native_handle(), "log-space");
+}
+
+bool WalSpace::is_wal(const std::string& name) const {
+  return name.starts_with(directory_ + "/") && name.ends_with(".log");
+}
+
+std::string WalSpace::spare_name(uint64_t number) const {
+  return fmt::format("{}/{:06}", directory_, number);
+}
+
+void WalSpace::adopt_leftovers() {
+  std::vector<std::string> names;
+  if (!target()->GetChildren(directory_, IOOptions(), &names, nullptr).ok()) return;
+  const std::lock_guard lock(mutex_);
+  for (const std::string& name : names) {
+    if (!name.ends_with(kReadySuffix) && !name.ends_with(kWornSuffix)) continue;
+    const std::string path = directory_ + "/" + name;
+    // A name that is taken must not be given again.
+    next_number_ = std::max<uint64_t>(next_number_, std::strtoull(name.c_str(), nullptr, 10) + 1);
+    uint64_t bytes = 0;
+    const bool whole = name.ends_with(kReadySuffix) && ready_.size() < files_max_ &&
+                       target()->GetFileSize(path, IOOptions(), &bytes, nullptr).ok() &&
+                       bytes == file_bytes_;
+    if (whole) {
+      ready_.push_back(path);
+    } else {
+      target()->DeleteFile(path, IOOptions(), nullptr).PermitUncheckedError();
+    }
+  }
+}
+
+IOStatus WalSpace::NewWritableFile(const std::string& name, const rocksdb::FileOptions& options,
+                                   std::unique_ptr<rocksdb::FSWritableFile>* result,
+                                   IODebugContext* debug) {
+  std::string spare;
+  if (is_wal(name)) {
+    const std::lock_guard lock(mutex_);
+    if (!ready_.empty()) {
+      spare = std::move(ready_.back());
+      ready_.pop_back();
+    }
+  }
+  if (!spare.empty()) {
+    wake_.notify_one();  // to make another one
+    // RocksDB syncs the directory before it acknowledges a write to a new file.
+    IOStatus status = target()->RenameFile(spare, name, IOOptions(), debug);
+    std::unique_ptr<rocksdb::FSRandomRWFile> file;
+    if (status.ok()) status = target()->NewRandomRWFile(name, options, &file, debug);
+    if (status.ok()) {
+      *result = std::make_unique<PreparedFile>(std::move(file));
+      return status;
+    }
+  }
+  return FileSystemWrapper::NewWritableFile(name, options, result, debug);
+}
+
+IOStatus WalSpace::DeleteFile(const std::string& name, const IOOptions& options,
+                              IODebugContext* debug) {
+  if (!is_wal(name)) return FileSystemWrapper::DeleteFile(name, options, debug);
+  uint64_t bytes = 0;
+  std::string worn;
+  {
+    const std::lock_guard lock(mutex_);
+    const bool wanted = thread_.joinable() && !ending_ &&
+                        ready_.size() + worn_.size() + preparing_ < files_max_ &&
+                        target()->GetFileSize(name, options, &bytes, debug).ok() &&
+                        bytes >= file_bytes_ && bytes < 2 * file_bytes_;
+    if (wanted) worn = spare_name(next_number_++) + kWornSuffix;
+  }
+  if (worn.empty()) return FileSystemWrapper::DeleteFile(name, options, debug);
+  const IOStatus status = target()->RenameFile(name, worn, options, debug);
+  if (!status.ok()) return status;
+  {
+    const std::lock_guard lock(mutex_);
+    worn_.push_back(worn);
+    no_room_ = false;
+  }
+  wake_.notify_one();
+  return status;
+}
+
+void WalSpace::run() {
+  std::unique_lock lock(mutex_);
+  while (true) {
+    wake_.wait(lock, [this] {
+      return ending_ || !worn_.empty() || (ready_.size() < files_max_ && !no_room_);
+    });
+    if (ending_) return;
+    std::string worn;
+    if (worn_.empty()) {
+      worn = spare_name(next_number_++) + kWornSuffix;
+    } else {
+      worn = std::move(worn_.back());
+      worn_.pop_back();
+    }
+    preparing_ = 1;
+    lock.unlock();
+
+    const std::string spare = worn.substr(0, worn.size() + 1 - sizeof kWornSuffix) + kReadySuffix;
+    IOStatus status = prepare(worn);
+    if (status.ok()) status = target()->RenameFile(worn, spare, IOOptions(), nullptr);
+    if (!status.ok()) target()->DeleteFile(worn, IOOptions(), nullptr).PermitUncheckedError();
+
+    lock.lock();
+    preparing_ = 0;
+    no_room_ = !status.ok();
+    if (status.ok()) ready_.push_back(spare);
+  }
+}
+
+// Makes `file` exist with file_bytes_ zeros, or nearly as many, all of them on the disk.
+IOStatus WalSpace::prepare(const std::string& file) const {
+  IOStatus status = target()->FileExists(file, IOOptions(), nullptr);
+  if (status.IsNotFound()) {
+    std::unique_ptr<rocksdb::FSWritableFile> made;
+    status = target()->NewWritableFile(file, rocksdb::FileOptions(), &made, nullptr);
+    if (status.ok()) status = made->Close(IOOptions(), nullptr);
+  } else if (status.ok()) {
+    status = target()->Truncate(file, file_bytes_, IOOptions(), nullptr);
+  }
+  std::unique_ptr<rocksdb::FSRandomRWFile> opened;
+  if (status.ok()) {
+    status = target()->NewRandomRWFile(file, rocksdb::FileOptions(), &opened, nullptr);
+  }
+  const std::string zeros(kStepBytes, '\0');
+  for (uint64_t at = 0; status.ok() && at < file_bytes_; at += zeros.size()) {
+    const size_t step = std::min<uint64_t>(zeros.size(), file_bytes_ - at);
+    status = opened->Write(at, rocksdb::Slice(zeros.data(), step), IOOptions(), nullptr);
+    if (status.ok()) status = opened->Sync(IOOptions(), nullptr);
+  }
+  if (status.ok()) status = opened->Fsync(IOOptions(), nullptr);
+  if (status.ok()) status = opened->Close(IOOptions(), nullptr);
+  return status;
+}
+
+}  // namespace raftkv::storage

@@ -1,0 +1,70 @@
+// Write-ahead log files for RocksDB whose blocks were written before, with zeros, in the
+// background.
+//
+// Why? A sync of bytes appended to a file also commits the file system's journal, because the file
+// has grown; a sync of bytes written over existing blocks does not. On an ext4 that makes a synced
+// write of some kilobytes about 1.6 times faster. RocksDB's own means, recycle_log_file_num,
+// crashes in release 7.8 (SyncClosedLogs closes a file that MarkLogsSynced then looks at) whenever
+// there is more than one column family, and is off in all but one recovery mode anyway.
+//
+// A spare file is prepared under another name, synced, and renamed when RocksDB asks for its next
+// write-ahead log; a file that RocksDB deletes becomes the next spare. What lies behind the last
+// write is zeros, which RocksDB takes for the end of a preallocated file. If no spare is ready, or
+// there is no room for one, RocksDB gets an ordinary file: spares make it faster, nothing else.
+#pragma once
+
+#include <rocksdb/file_system.h>
+
+#include <condition_variable>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <thread>
+#include <vector>
+
+namespace raftkv::storage {
+
+class WalSpace : public rocksdb::FileSystemWrapper {
+ public:
+  // Looks after the write-ahead log of the database in `directory`, and passes everything else on
+  // to `base`. `files_max` spares of `file_bytes` each are kept.
+  WalSpace(std::shared_ptr<rocksdb::FileSystem> base, std::string directory, size_t files_max,
+           size_t file_bytes);
+  ~WalSpace() override;
+
+  // Starts to prepare spares; those that an earlier process left are used or removed.
+  void start();
+
+  const char* Name() const override { return "raftkv.WalSpace"; }
+  rocksdb::IOStatus NewWritableFile(const std::string& name, const rocksdb::FileOptions& options,
+                                    std::unique_ptr<rocksdb::FSWritableFile>* result,
+                                    rocksdb::IODebugContext* debug) override;
+  rocksdb::IOStatus DeleteFile(const std::string& name, const rocksdb::IOOptions& options,
+                               rocksdb::IODebugContext* debug) override;
+
+ private:
+  bool is_wal(const std::string& name) const;
+  std::string spare_name(uint64_t number) const;
+  void adopt_leftovers();
+  void run();
+  rocksdb::IOStatus prepare(const std::string& spare) const;
+
+  const std::string directory_;
+  const size_t files_max_;
+  const size_t file_bytes_;
+
+  std::mutex mutex_;
+  std::condition_variable wake_;
+  std::vector<std::string> ready_;  // zeroed and synced
+  std::vector<std::string> worn_;   // given back by RocksDB: names of files to be zeroed again
+  size_t preparing_ = 0;            // 1 while the thread works on a file
+  uint64_t next_number_ = 1;
+  bool ending_ = false;
+  bool no_room_ = false;  // the last attempt failed: not again until a file comes back
+
+  std::thread thread_;
+};
+
+}  // namespace raftkv::storage
