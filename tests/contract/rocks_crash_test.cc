@@ -137,7 +137,7 @@ TEST(RocksCrash, EverythingAcknowledgedBeforeAKillIsThereAndNothingElse) {
     const Contents found = contents(**opened, *restored);
 
     const auto model_contents = [&] {
-      model.crash(0, /*keep_hint=*/true);
+      model.crash(0);
       return contents(model, *model.recover());
     };
     Contents expected = model_contents();
