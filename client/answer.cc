@@ -21,7 +21,7 @@ std::optional<Address> moved_to(std::string_view error, const Address& from) {
   const size_t last_space = error.rfind(' ');
   if (last_space == std::string_view::npos) return std::nullopt;
   std::string address(error.substr(last_space + 1));
-  if (address.starts_with(':')) address.insert(0, from.host);
+  if (address.rfind(':') == 0) address.insert(0, from.host);
   if (auto parsed = parse_address(address)) return *parsed;
   return std::nullopt;
 }

@@ -117,4 +117,6 @@ report_dead && abandon "the cluster did not start"
 
 "$(build_dir)/raftkv-cli" status --nodes "$addresses"
 say ""
-say "redis-cli -c -p $port talks to it; scripts/stop_cluster.sh${dir:+ --dir $dir} ends it."
+stop="scripts/stop_cluster.sh"
+[[ "$dir" == "$PWD/run" ]] || stop+=" --dir $dir"
+say "redis-cli -c -p $port talks to it; $stop ends it."

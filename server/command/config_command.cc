@@ -108,7 +108,9 @@ void config_set(LocalContext& context) {
     if (result) continue;
     // All or nothing: what was valid before is valid still.
     for (const Change& done : std::span(*changes).first(i)) {
-      if (done.writable) (void)context.host.change_setting(done.name, done.before);
+      if (!done.writable) continue;
+      // What held until now can't be refused.
+      [[maybe_unused]] const auto undone = context.host.change_setting(done.name, done.before);
     }
     return context.reply.error(result.error());
   }

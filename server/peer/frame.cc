@@ -76,10 +76,8 @@ std::span<char> FrameReader::space() {
   input_.consume(taken_);
   taken_ = 0;
   if (input_.empty() && input_.capacity() > kKeptBytes) input_.reset();
-  // A large frame grows the buffer by as much as has arrived of it, so what a header claims costs
-  // nothing until the bytes are there.
   const size_t missing = wanted_ > input_.size() ? wanted_ - input_.size() : 0;
-  return input_.prepare(std::clamp(missing, kReadBytes, std::max(kReadBytes, input_.size())));
+  return input_.prepare(input_.room_for(missing, kReadBytes));
 }
 
 std::expected<std::optional<size_t>, std::string> FrameReader::payload_length() const {

@@ -115,21 +115,27 @@ Execution Session::run_local(const CommandSpec& spec, Args args) {
     return wait_for(Wait::kDrained);
   }
   begin_command(&spec, args);
-  if (behind || silent_) {
-    local_reply_.clear();
-    run_local_into(spec, args, local_reply_);
-    answer(local_reply_);
-  } else {
+  if (!behind && !silent_) {
     notify_output();
     run_local_into(spec, args, output_);
+    apply_reset();
+    return Execution::kDone;
   }
-  if (std::exchange(state_.reset_requested, false)) {
-    end_multi();
-    unwatch();
-    state_.readonly = false;
-    state_.reply_mode = ReplyMode::kOn;
-  }
+  local_reply_.clear();
+  run_local_into(spec, args, local_reply_);
+  apply_reset();
+  // CLIENT REPLY ON and RESET end the silence, and their own replies are the first to be heard.
+  silent_ = state_.reply_mode != ReplyMode::kOn;
+  answer(local_reply_);
   return Execution::kDone;
+}
+
+void Session::apply_reset() {
+  if (!std::exchange(state_.reset_requested, false)) return;
+  end_multi();
+  unwatch();
+  state_.readonly = false;
+  state_.reply_mode = ReplyMode::kOn;
 }
 
 void Session::run_local_into(const CommandSpec& spec, Args args, std::string& out) {

@@ -85,6 +85,7 @@ class Session final : public RequestSink {
   Origin take_origin();
   Execution refuse(std::string_view error, Args args, const CommandSpec* spec);
   Execution run_local(const CommandSpec& spec, Args args);
+  void apply_reset();
   void run_local_into(const CommandSpec& spec, Args args, std::string& out);
   Execution run_data(const CommandSpec& spec, Args args);
   Execution run_here(const CommandSpec& spec, Args args);

@@ -50,16 +50,19 @@ clean() {
 trap clean EXIT
 
 # The machine's own mirror: from its sources, in the old form (deb URL suite ...) or the new one.
-mirror="$(awk '/^deb / { for (i = 2; i <= NF; i++) if ($i ~ /^https?:/) { print $i; exit } }
-               /^URIs:/ { print $2; exit }' /etc/apt/sources.list /etc/apt/sources.list.d/* 2>/dev/null | head -n 1)"
+mirror="$(cat /etc/apt/sources.list /etc/apt/sources.list.d/*.{list,sources} 2>/dev/null |
+  awk '/^deb / { for (i = 2; i <= NF && !found; i++) if ($i ~ /^https?:/) found = $i }
+       /^URIs:/ && !found { found = $2 }
+       END { print found }' || true)"
 [[ -n "$mirror" ]] || die "found no mirror in /etc/apt"
 
 started=$SECONDS
-timeout 900 debootstrap --variant=minbase bookworm "$root" "$mirror" >"$root.log" 2>&1 || {
-  tail -n 20 "$root.log" >&2
+log="$(mktemp)"
+timeout 900 debootstrap --variant=minbase bookworm "$root" "$mirror" >"$log" 2>&1 || {
+  tail -n 20 "$log" >&2
   die "debootstrap failed"
 }
-rm -f "$root.log"
+rm -f "$log"
 printf 'a bare Debian %s after %s s: %s packages\n' "$(<"$root/etc/debian_version")" \
   "$((SECONDS - started))" "$(chroot "$root" dpkg-query -W | wc -l)"
 # How the network is reached is this machine's affair, not the bare system's.

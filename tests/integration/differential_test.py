@@ -1,3 +1,4 @@
+#!/usr/bin/python3
 """The same commands, at a stock Redis and at a cluster: the replies are the same, byte for byte."""
 
 import os

@@ -1,3 +1,4 @@
+#!/usr/bin/python3
 """Leaders die under load: nothing acknowledged is lost, and writes go on within a second.
 
 By hand, for the distribution of recovery times:  failover_test.py --kills 20

@@ -1,3 +1,4 @@
+#!/usr/bin/python3
 """The command line: what is wrong is said in one line, and a wrong start touches nothing."""
 
 import ctypes

@@ -1,3 +1,4 @@
+#!/usr/bin/python3
 """Bad input costs the connection that sent it, and nothing else."""
 
 import os
@@ -45,19 +46,18 @@ class Bystander:
         return self
 
     def __exit__(self, kind, *_):
+        if kind is None:
+            until(lambda: self.rounds >= 5 or self.error, 20, "the bystander is served")
         self.stop.set()
         self.thread.join(timeout=30)
-        if kind is None:
-            if self.error is not None:
-                raise self.error
-            if self.rounds < 5:
-                raise AssertionError(f"the bystander got {self.rounds} rounds only")
+        if kind is None and self.error is not None:
+            raise self.error
 
 
 class Hostile(ClusterTestCase):
     NODES = 3
-    # Under this machine's noise; a stall of the loop or an election shows far above it.
-    LATENCY_LIMIT_S = 0.5
+    # Room for the noise of a busy machine; an election meanwhile is seen by the term in any case.
+    LATENCY_LIMIT_S = 1.0
 
     def setUp(self):
         super().setUp()

@@ -38,6 +38,8 @@ class _Writer:
                 self._connect(None)
                 continue
             self._batch()
+        if self.connection is not None:
+            self.connection.close()
         return self.record
 
     def _connect(self, address):

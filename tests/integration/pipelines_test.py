@@ -1,3 +1,4 @@
+#!/usr/bin/python3
 """Order and count of replies in deep pipelines, in peace and across changes of the leader."""
 
 import random

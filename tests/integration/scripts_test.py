@@ -1,3 +1,4 @@
+#!/usr/bin/python3
 """The scripts that a newcomer runs first, and the command line client."""
 
 import json

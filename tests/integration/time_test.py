@@ -1,3 +1,4 @@
+#!/usr/bin/python3
 """Expiry across failovers: a key is gone at its time on every node, and what was gone never returns."""
 
 import time

@@ -1,3 +1,4 @@
+#!/usr/bin/python3
 """Bank transfers with WATCH, MULTI and EXEC by concurrent clients: the sum never changes."""
 
 import random

@@ -142,6 +142,7 @@ void FakeNode::serve(int fd) {
   const std::lock_guard lock(mutex_);
   open_.erase(std::find(open_.begin(), open_.end(), fd));
   close(fd);
+  ++closed_;
 }
 
 bool FakeNode::answer_request(int fd, const Args& args) {

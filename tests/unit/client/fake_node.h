@@ -58,6 +58,8 @@ class FakeNode {
   const Address& address() const { return address_; }
   std::vector<Args> requests() const;
   size_t connections() const { return accepted_; }
+  // Of those, how many this node has closed for good.
+  size_t closed() const { return closed_; }
   void answer_with(Handler handler);
   // Refuses connections from here on, and closes those it has.
   void die();
@@ -72,6 +74,7 @@ class FakeNode {
   int listener_ = -1;
   std::chrono::milliseconds deaf_for_{0};
   std::atomic<size_t> accepted_ = 0;
+  std::atomic<size_t> closed_ = 0;
   std::atomic<bool> dying_ = false;
   mutable std::mutex mutex_;
   Handler handler_;

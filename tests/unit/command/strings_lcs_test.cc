@@ -20,6 +20,14 @@ TEST_F(Lcs, ReturnsTheCommonSubsequence) {
   EXPECT_EQ(world.run("LCS a a"), "'ohmytext'");
 }
 
+TEST_F(Lcs, ChoosesAmongEquallyLongOnesAsRedisDoes) {
+  world.run("MSET a ab b ba");
+  EXPECT_EQ(world.run("LCS a b"), "'b'");
+  EXPECT_EQ(world.run("LCS b a"), "'a'");
+  world.run("MSET a abcab b cabc");
+  EXPECT_EQ(world.run("LCS a b IDX"), "['matches', [[[2, 4], [0, 2]]], 'len', 3]");
+}
+
 TEST_F(Lcs, OfAKeyThatDoesNotExistIsEmpty) {
   EXPECT_EQ(world.run("LCS a absent"), "''");
   EXPECT_EQ(world.run("LCS absent a LEN"), "0");
