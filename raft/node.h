@@ -5,8 +5,10 @@
 //   node.tick(now); node.step(message); node.propose(...); ...   any number of inputs
 //   Ready ready = node.take_ready();                              what to do about them
 //
-// Errors: a host's mistake (a gap in completions, a log that contradicts itself) ends the process
-// with the facts; a peer's nonsense is ignored and counted.
+// Errors: a host's mistake (a completion of a write that never was, a log that contradicts itself)
+// ends the process with the facts, and so does a betrayal of consensus: two leaders in one term, a
+// leader that would replace what is committed, a disk that lost what it had synced. A stranger's or
+// a senseless message is ignored and counted.
 #pragma once
 
 #include <cstdint>
@@ -120,7 +122,8 @@ class Node {
   // Time passes. Never goes backwards; to be called before the other inputs of a turn, since they
   // are judged by it.
   void tick(MonotonicUs now);
-  // The time at which tick() has something to do even if no input comes.
+  // The time at which tick() has something to do even if no input comes; UINT64_MAX: never. It may
+  // move with any input.
   MonotonicUs next_deadline() const;
 
   // A message from a peer. Unknown senders and stale terms are dealt with here.
@@ -133,9 +136,14 @@ class Node {
   // Registers a linearizable read (thesis 6.4) and returns its number; numbers grow by one. It is
   // granted by some later Ready, or never, if leadership ends first: the host drops what it has
   // waiting when it sees the role or term change. 0 if this node is not leader.
+  //
+  // Under a lease reads are granted by the very next take_ready(), judged by the last tick(). A
+  // request may have come after that tick (the process may have been stopped in between), so with
+  // lease_reads a host ticks once more between its last read() and take_ready().
   uint64_t read();
 
-  // The log write named by `token`, and all before it, is durable.
+  // The log write named by `token`, and all before it, is durable. Of several that became durable
+  // together, telling the newest is enough; a token is told once more without harm.
   void persisted(const PersistToken& token);
 
   // Hands leadership to `target` (thesis 3.10), 0 for the most caught-up peer. Proposals are
@@ -144,6 +152,8 @@ class Node {
 
   // --- outputs ------------------------------------------------------------------------------
 
+  // What is to be done now. Apply and catch-up are handed out in slices, so that one turn stays
+  // short: has_ready() then stays true.
   Ready take_ready();
   bool has_ready() const;
 

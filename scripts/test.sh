@@ -55,7 +55,8 @@ failed=0
 # run_tests PRESET EXCLUDE: the tests of one build; adds to passed and failed.
 run_tests() {
   local preset="$1" without="$2" log total bad
-  local arguments=(--preset "$preset" --no-tests=error)
+  # Those that measure time run alone all the same (RUN_SERIAL).
+  local arguments=(--preset "$preset" --no-tests=error -j "$(nproc)")
   [[ -n "$label" ]] && arguments+=(-L "$label")
   [[ -n "$without" ]] && arguments+=(-LE "$without")
   say "== $preset: build"

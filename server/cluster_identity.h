@@ -9,7 +9,8 @@
 
 namespace raftkv::server {
 
-// 40 hexadecimal characters from the members' ids and peer addresses: nodes that were given the same
+// 40 hexadecimal characters from the members' ids and peer addresses: nodes that were given the
+// same
 // --cluster agree, and a data directory of another cluster is noticed.
 std::string derive_cluster_id(const std::vector<Member>& members);
 

@@ -15,30 +15,35 @@ DEFINE_uint64(node_id, 1, "This node's id in --cluster, at least 1.");
 DEFINE_string(listen, "",
               "host:port for clients. Default: this node's client address in --cluster, or "
               "127.0.0.1:7001 without --cluster.");
-DEFINE_string(peer_listen, "",
-              "host:port for the other nodes. Default: this node's peer address in --cluster, or the "
-              "client port + 10000.");
+DEFINE_string(
+    peer_listen, "",
+    "host:port for the other nodes. Default: this node's peer address in --cluster, or the "
+    "client port + 10000.");
 DEFINE_string(cluster, "",
               "All members, the same list on every node: id@client_host:port@peer_host:port,... "
               "Empty: a cluster of this node alone.");
 DEFINE_string(cluster_id, "",
               "40 hexadecimal characters that name the cluster; the same on every node. Default: "
               "derived from --cluster.");
-DEFINE_string(data_dir, "raftkv-data", "Where log and metadata are kept; created if it is missing.");
+DEFINE_string(data_dir, "raftkv-data",
+              "Where log and metadata are kept; created if it is missing.");
 DEFINE_string(read_mode, "read_index",
               "How reads are kept linearizable: read_index (a majority confirms the leader), lease "
               "(no round trip while the leader's lease lasts; clocks must not drift by more than "
               "10 %), stale (any node answers at once; reads may be old).");
 DEFINE_uint64(heartbeat_ms, 50, "Milliseconds between a leader's heartbeats, 1 to 10000.");
-DEFINE_uint64(election_timeout_ms, 400,
-              "Milliseconds of a leader's silence after which a follower stands for election (drawn "
-              "anew each time from once to twice this), at least 3 heartbeats, at most 60000.");
-DEFINE_uint64(disk_stall_ms, 2000,
-              "A leader whose disk write hangs for so many milliseconds steps down, 100 to 600000.");
+DEFINE_uint64(
+    election_timeout_ms, 400,
+    "Milliseconds of a leader's silence after which a follower stands for election (drawn "
+    "anew each time from once to twice this), at least 3 heartbeats, at most 60000.");
+DEFINE_uint64(
+    disk_stall_ms, 2000,
+    "A leader whose disk write hangs for so many milliseconds steps down, 100 to 600000.");
 DEFINE_uint64(max_entry_bytes, uint64_t{64} << 20,
               "Bytes of the largest command or transaction that is accepted, 1 KiB to 512 MiB.");
-DEFINE_uint64(batch_bytes, uint64_t{1} << 20,
-              "Bytes of commands at which a log entry is closed and the next begun, 1 KiB to 64 MiB.");
+DEFINE_uint64(
+    batch_bytes, uint64_t{1} << 20,
+    "Bytes of commands at which a log entry is closed and the next begun, 1 KiB to 64 MiB.");
 DEFINE_uint64(entries_inflight, 4,
               "Log entries of this leader's on their way to being committed; while they are, the "
               "next one gathers. 1 to 1024.");
@@ -55,8 +60,9 @@ DEFINE_uint64(follower_window_messages, 256,
               "Messages with entries on their way to one follower, 1 to 65536.");
 DEFINE_uint64(log_cache_bytes, uint64_t{64} << 20,
               "Bytes of recent log entries kept in memory for followers, 1 MiB to 64 GiB.");
-DEFINE_uint64(peer_queue_bytes, uint64_t{64} << 20,
-              "Bytes queued for one peer's connection before messages are dropped, 1 MiB to 4 GiB.");
+DEFINE_uint64(
+    peer_queue_bytes, uint64_t{64} << 20,
+    "Bytes queued for one peer's connection before messages are dropped, 1 MiB to 4 GiB.");
 DEFINE_uint64(maxclients, 10'000, "Client connections at a time, 1 to 1000000.");
 DEFINE_uint64(timeout, 0, "Seconds after which an idle client is disconnected; 0: never.");
 DEFINE_uint64(client_output_soft_bytes, uint64_t{1} << 20,
@@ -67,14 +73,17 @@ DEFINE_uint64(client_query_bytes, uint64_t{1} << 30,
               "Bytes of one client's requests that may be buffered, 1 MiB to 4 GiB.");
 DEFINE_uint64(client_outstanding, 16'384,
               "Commands of one client that may be on their way, 1 to 1048576.");
-DEFINE_uint64(shutdown_grace_ms, 1000,
-              "Milliseconds that clients are given to take their replies at SIGTERM, at most 60000.");
+DEFINE_uint64(
+    shutdown_grace_ms, 1000,
+    "Milliseconds that clients are given to take their replies at SIGTERM, at most 60000.");
 
 namespace raftkv::server {
 
 namespace {
 
-std::unexpected<std::string> wrong(std::string text) { return std::unexpected(std::move(text)); }
+std::unexpected<std::string> wrong(std::string text) {
+  return std::unexpected(std::move(text));
+}
 
 struct Range {
   const char* flag;
@@ -208,6 +217,7 @@ void set_limits(Config& config) {
   replica.batch_bytes = FLAGS_batch_bytes;
   replica.command_bytes_max = FLAGS_max_entry_bytes;
   replica.queue_bytes_max = FLAGS_write_queue_bytes;
+  replica.session_reply_bytes_max = FLAGS_client_output_soft_bytes;
   replica.entries_inflight_max = FLAGS_entries_inflight;
   replica.hash_seed = (uint64_t{random()} << 32) | random();
 
@@ -228,9 +238,12 @@ void set_limits(Config& config) {
 
 const char* read_mode_name(ReadMode mode) {
   switch (mode) {
-    case ReadMode::kReadIndex: return "read_index";
-    case ReadMode::kLease: return "lease";
-    case ReadMode::kStale: return "stale";
+    case ReadMode::kReadIndex:
+      return "read_index";
+    case ReadMode::kLease:
+      return "lease";
+    case ReadMode::kStale:
+      return "stale";
   }
   return "?";
 }

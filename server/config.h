@@ -31,8 +31,8 @@ struct Config {
 // Distance of the peer port from the client port, unless a flag says otherwise.
 inline constexpr uint16_t kPeerPortOffset = 10'000;
 
-// The configuration that the flags describe. The error is one line: which flag, what is wrong with it
-// and what would be right.
+// The configuration that the flags describe. The error is one line: which flag, what is wrong with
+// it and what would be right.
 std::expected<Config, std::string> config_from_flags();
 
 // "1@127.0.0.1:7001@127.0.0.1:17001,2@..." as members, sorted by id.

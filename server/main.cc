@@ -24,7 +24,8 @@ int fail(const std::string& what) {
 int main(int argc, char** argv) {
   gflags::SetUsageMessage(
       "a Redis server whose data is replicated by Raft.\n"
-      "  raftkv-server                             one node on 127.0.0.1:7001, data in ./raftkv-data\n"
+      "  raftkv-server                             one node on 127.0.0.1:7001, data in "
+      "./raftkv-data\n"
       "  raftkv-server --node_id 1 --cluster \"1@h1:7001@h1:17001,2@h2:7001@h2:17001,...\"\n"
       "  raftkv-server --flagfile /etc/raftkv.flags");
   gflags::SetVersionString(raftkv::server::kRaftkvVersion);

@@ -18,7 +18,8 @@ namespace {
 uint64_t clock_us(clockid_t clock) {
   timespec time{};
   clock_gettime(clock, &time);
-  return static_cast<uint64_t>(time.tv_sec) * 1'000'000 + static_cast<uint64_t>(time.tv_nsec) / 1000;
+  return static_cast<uint64_t>(time.tv_sec) * 1'000'000 +
+         static_cast<uint64_t>(time.tv_nsec) / 1000;
 }
 
 uint64_t precise_clock_ns() {
@@ -51,15 +52,21 @@ Server::~Server() {
 }
 
 // Counts the time a machine was suspended: leases and election timeouts must not outlive it.
-raft::MonotonicUs Server::now_monotonic_us() { return clock_us(CLOCK_BOOTTIME); }
-uint64_t Server::now_wall_us() { return clock_us(CLOCK_REALTIME); }
-uint64_t Server::wall_us() const { return clock_us(CLOCK_REALTIME); }
+raft::MonotonicUs Server::now_monotonic_us() {
+  return clock_us(CLOCK_BOOTTIME);
+}
+uint64_t Server::now_wall_us() {
+  return clock_us(CLOCK_REALTIME);
+}
+uint64_t Server::wall_us() const {
+  return clock_us(CLOCK_REALTIME);
+}
 
 std::expected<void, std::string> Server::open_log(raft::Restored& restored) {
   std::random_device random;
   const uint64_t incarnation = (uint64_t{random()} << 32) | random();
-  auto directory = storage::open_data_directory(
-      config_.data_dir, {config_.cluster_id, config_.node_id, incarnation});
+  auto directory = storage::open_data_directory(config_.data_dir,
+                                                {config_.cluster_id, config_.node_id, incarnation});
   if (!directory) return std::unexpected(directory.error());
   directory_ = std::move(*directory);
   auto store = storage::RocksLogStore::open(config_.data_dir + "/log", {});
@@ -139,9 +146,9 @@ void Server::watch_loop() {
 }
 
 void Server::run() {
-  LOG(INFO) << "node " << config_.node_id << " of " << config_.members.size() << " serves clients on "
-            << config_.listen_host << ":" << config_.listen_port << ", peers on "
-            << config_.peer_host << ":" << config_.peer_port;
+  LOG(INFO) << "node " << config_.node_id << " of " << config_.members.size()
+            << " serves clients on " << config_.listen_host << ":" << config_.listen_port
+            << ", peers on " << config_.peer_host << ":" << config_.peer_port;
   turn();
   uv_run(&loop_, UV_RUN_DEFAULT);
   LOG(INFO) << "node " << config_.node_id << " ends";
@@ -169,7 +176,8 @@ void Server::turn() {
 
 void Server::arm_timer() {
   const uint64_t deadline = replica_->next_deadline();
-  if (deadline == armed_deadline_us_ && uv_is_active(reinterpret_cast<uv_handle_t*>(&deadline_timer_))) {
+  if (deadline == armed_deadline_us_ &&
+      uv_is_active(reinterpret_cast<uv_handle_t*>(&deadline_timer_))) {
     return;
   }
   armed_deadline_us_ = deadline;
@@ -211,7 +219,8 @@ void Server::sample_rates() {
   sampled_output_ = stats_.output_bytes;
 }
 
-// --- the end --------------------------------------------------------------------------------------
+// --- the end
+// --------------------------------------------------------------------------------------
 
 void Server::request_shutdown() {
   if (shutdown_requested_) return;
@@ -219,8 +228,8 @@ void Server::request_shutdown() {
   uv_idle_start(&more_work_, [](uv_idle_t*) {});
 }
 
-// First leadership goes to another node, so that the cluster need not wait for an election; then the
-// clients get the replies they wait for; then the peers' connections close.
+// First leadership goes to another node, so that the cluster need not wait for an election; then
+// the clients get the replies they wait for; then the peers' connections close.
 void Server::continue_shutdown() {
   if (phase_ == Phase::kServing) {
     phase_ = Phase::kHandingOver;

@@ -1,5 +1,5 @@
-// The process: event loop, listeners, log writer and replica, wired together. Everything here runs on
-// the loop's thread, except that the log writer's thread wakes it.
+// The process: event loop, listeners, log writer and replica, wired together. Everything here runs
+// on the loop's thread, except that the log writer's thread wakes it.
 #pragma once
 
 #include <uv.h>
@@ -85,11 +85,11 @@ class Server final : public Host, public ReplicaPorts {
   Stats stats_;
 
   uv_loop_t loop_{};
-  uv_check_t turn_check_{};       // after each poll: the turn
-  uv_idle_t more_work_{};         // active while the loop must not sleep
+  uv_check_t turn_check_{};  // after each poll: the turn
+  uv_idle_t more_work_{};    // active while the loop must not sleep
   uv_timer_t deadline_timer_{};
   uv_timer_t rates_timer_{};
-  uv_async_t durable_async_{};    // from the log writer's thread
+  uv_async_t durable_async_{};  // from the log writer's thread
   uv_signal_t sigterm_{};
   uv_signal_t sigint_{};
   uint64_t armed_deadline_us_ = 0;

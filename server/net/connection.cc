@@ -323,14 +323,10 @@ void Connection::account_sent() {
   accounted_ = sent;
 }
 
-bool Connection::output_overflow() const {
-  return sink_->output().size() + writer_.unsent() > context_.options.output_bytes_hard;
-}
-
 bool Connection::exceeds_limit() {
-  if (!output_overflow()) return false;
-  LOG(WARNING) << "client " << name() << " closed: it left "
-               << sink_->output().size() + writer_.unsent()
+  const size_t unsent = sink_->output().size() + writer_.unsent();
+  if (unsent <= context_.options.output_bytes_hard) return false;
+  LOG(WARNING) << "client " << name() << " closed: it left " << unsent
                << " bytes of replies unread, more than " << context_.options.output_bytes_hard
                << " (client-output-buffer-limit)";
   return true;
@@ -376,6 +372,8 @@ void Connection::housekeep() {
     if (now >= deadline_ms_) close();
     return;
   }
+  // Output may have grown, without a new notice, behind bytes that the client does not take.
+  if (exceeds_limit()) return close();
   const uint64_t idle_limit_s = context_.options.idle_timeout_s;
   if (idle_limit_s != 0 && sink_->state().outstanding == 0 &&
       now - active_ms_ >= idle_limit_s * 1000) {

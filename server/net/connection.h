@@ -102,7 +102,6 @@ class Connection final : public SessionOwner {
 
   void output_ready() override { need_attention(); }
   void may_resume() override;
-  bool output_overflow() const override;
 
  private:
   enum class Phase : uint8_t {

@@ -23,9 +23,6 @@ class SessionOwner {
   // What made execute() say kWait may be over: call execute() with the same command again (not from
   // inside this call: at the end of the turn or in the next).
   virtual void may_resume() = 0;
-  // More output is unsent than the connection may hold: it is going to be closed, so the replies to
-  // what is still outstanding need not be produced. Ask before each large reply.
-  virtual bool output_overflow() const { return false; }
 };
 
 enum class Execution : uint8_t {

@@ -25,7 +25,7 @@ static_assert(kChecksumAt + sizeof(uint64_t) == kFrameHeaderBytes);
 // One read() is offered at least this much; a buffer beyond the second is not kept for small
 // frames.
 constexpr size_t kReadBytes = size_t{64} << 10;
-constexpr size_t kKeptBytes = size_t{1} << 20;
+constexpr size_t kKeptBytes = size_t{4} << 20;
 
 template <typename T>
 T load(const char* bytes) {

@@ -46,7 +46,8 @@ void Replica::apply(const raft::Entry& entry) {
 }
 
 void Replica::apply_own(const raft::Entry& entry, Batch& batch) {
-  RAFTKV_CHECK(entry.term == leading_term_, "an entry of another term answers this term's commands");
+  RAFTKV_CHECK(entry.term == leading_term_,
+               "an entry of another term answers this term's commands");
   PayloadReader reader(entry.payload ? std::string_view(*entry.payload) : std::string_view());
   for (BatchItem& item : batch.items) {
     if (item.read) {
@@ -69,7 +70,7 @@ void Replica::apply_own(const raft::Entry& entry, Batch& batch) {
       }
     }
     item.origin.session->set_last_write_index(entry.index);
-    item.origin.session->end_reply();
+    item.origin.session->end_reply(item.origin);
   }
   RAFTKV_CHECK(reader.done(), "an entry holds more commands than were proposed with it");
 }
@@ -117,7 +118,7 @@ ReadResult Replica::run_read(const ReadGroup& group, ReadItem& item, bool early)
     out.resize(before);
     return ReadResult::kUnsettled;
   }
-  session.end_reply();
+  session.end_reply(item.origin);
   return ReadResult::kDone;
 }
 
@@ -128,7 +129,7 @@ void Replica::run_attached_read(const Batch& batch, const BatchItem& item) {
   const bool settled = run_read_steps(item.spec, item.plan.get(), bytes,
                                       data::Clock::at(state_.log_time_ms()), reply);
   RAFTKV_CHECK(settled, "a read inside an entry met an unsettled deadline");
-  item.origin.session->end_reply();
+  item.origin.session->end_reply(item.origin);
 }
 
 bool Replica::run_read_steps(const CommandSpec* spec, const TransactionPlan* plan,
@@ -152,7 +153,7 @@ void Replica::fail(const Origin& origin, std::string_view error) {
   const size_t before = out.size();
   resp::ReplyWriter(out, origin.protocol).error(error);
   state_.count_local_error(std::string_view(out).substr(before));
-  origin.session->end_reply();
+  origin.session->end_reply(origin);
 }
 
 }  // namespace raftkv::server

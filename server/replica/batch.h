@@ -22,7 +22,8 @@ using BatchNumber = uint64_t;
 struct Origin {
   Session* session = nullptr;
   resp::Protocol protocol = resp::Protocol::kResp2;
-  bool silent = false;  // CLIENT REPLY OFF or SKIP: run, but don't answer
+  bool silent = false;        // CLIENT REPLY OFF or SKIP: run, but don't answer
+  size_t expected_bytes = 0;  // of a read's reply, as far as can be told before it runs
 };
 
 // How the reply of an EXEC is put together: for each queued command either the handler that runs at
@@ -35,8 +36,8 @@ struct TransactionPlan {
   std::vector<Step> steps;
 };
 
-// A read, or a read-only transaction. Its arguments stand in the buffer of whoever holds it, encoded
-// as one payload item.
+// A read, or a read-only transaction. Its arguments stand in the buffer of whoever holds it,
+// encoded as one payload item.
 struct ReadItem {
   Origin origin;
   const CommandSpec* spec = nullptr;      // null for a transaction
@@ -63,8 +64,8 @@ struct Batch {
   BatchNumber number = 0;
   raft::Index index = 0;  // once proposed
   uint64_t time_us = 0;   // the leader's clock when it was closed
-  std::string payload;   // while it gathers
-  raft::Payload sealed;  // once it is closed
+  std::string payload;    // while it gathers
+  raft::Payload sealed;   // once it is closed
   std::vector<BatchItem> items;
   std::string read_arguments;
   // Propose it even if it is empty: its time settles deadlines.
@@ -72,7 +73,9 @@ struct Batch {
 
   bool wanted() const { return forced || !items.empty(); }
   // What it counts for in the limit of what may wait.
-  size_t bytes() const { return (sealed ? sealed->size() : payload.size()) + read_arguments.size(); }
+  size_t bytes() const {
+    return (sealed ? sealed->size() : payload.size()) + read_arguments.size();
+  }
 };
 
 }  // namespace raftkv::server

@@ -17,7 +17,7 @@ namespace raftkv::server {
 
 }  // namespace raftkv::server
 
-#define RAFTKV_CHECK(condition, why)                                \
-  do {                                                              \
+#define RAFTKV_CHECK(condition, why)                                  \
+  do {                                                                \
     if (!(condition)) ::raftkv::server::die(why, __FILE__, __LINE__); \
   } while (false)

@@ -1,10 +1,10 @@
 // The clock by which a node stamps the entries it proposes: wall time, but never backwards, never
 // standing still and never jumping.
 //
-// Why not the wall clock itself? It may be set back (then every TTL would freeze until it caught up)
-// or forward (then locks would expire early). And a leader before us may have stamped entries with a
-// clock ahead of ours. So the log clock advances with the monotonic clock, and is steered towards the
-// wall clock by at most a tenth of the time that passed.
+// Why not the wall clock itself? It may be set back (then every TTL would freeze until it caught
+// up) or forward (then locks would expire early). And a leader before us may have stamped entries
+// with a clock ahead of ours. So the log clock advances with the monotonic clock, and is steered
+// towards the wall clock by at most a tenth of the time that passed.
 #pragma once
 
 #include <algorithm>

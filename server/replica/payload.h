@@ -5,8 +5,8 @@
 //   command     := varint argc (>= 1), then per argument: varint length, bytes
 //   transaction := varint 0, varint n (>= 1), then n commands
 //
-// Commands stand as they were received, the name first. Integrity is the log's business (each record
-// has a checksum), so a payload that does not parse means a bug and ends the process.
+// Commands stand as they were received, the name first. Integrity is the log's business (each
+// record has a checksum), so a payload that does not parse means a bug and ends the process.
 #pragma once
 
 #include <cstdint>

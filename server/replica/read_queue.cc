@@ -7,7 +7,8 @@
 
 namespace raftkv::server {
 
-void ReadQueue::add(BatchNumber before, uint64_t time_us, ReadItem item, std::string_view arguments) {
+void ReadQueue::add(BatchNumber before, uint64_t time_us, ReadItem item,
+                    std::string_view arguments) {
   ReadGroup& last = group(before, time_us);
   item.offset = last.arguments.size();
   last.arguments.append(arguments);

@@ -25,7 +25,8 @@ Replica::Replica(ReplicaOptions options, raft::Restored restored, const raft::Lo
       members_(std::move(members)),
       stats_(stats),
       ports_(ports),
-      node_(with_lease(options_.raft, options_.read_mode), restored, reader, ports.now_monotonic_us()),
+      node_(with_lease(options_.raft, options_.read_mode), restored, reader,
+            ports.now_monotonic_us()),
       state_(options_.hash_seed, stats, options_.precise_clock_ns),
       load_until_(std::min(restored.hard_state.commit, restored.last_index)) {
   forming_.number = 1;
@@ -170,7 +171,9 @@ size_t Replica::replicas_with(raft::Index index) const {
   return count;
 }
 
-void Replica::remove_waiting(Session* session) { std::erase(waiting_, session); }
+void Replica::remove_waiting(Session* session) {
+  std::erase(waiting_, session);
+}
 
 size_t Replica::blocked_count() const {
   return static_cast<size_t>(std::count_if(waiting_.begin(), waiting_.end(),
@@ -183,7 +186,8 @@ raft::MonotonicUs Replica::next_deadline() const {
   const data::TimeMs earliest = state_.keyspace().earliest_expiry();
   if (leading_term_ != 0 && earliest != data::kNoExpiry && !writes_pending()) {
     const data::TimeMs now = now_ms();
-    const uint64_t due = monotonic_us_ + (earliest > now ? static_cast<uint64_t>(earliest - now) * 1000 : 0);
+    const uint64_t due =
+        monotonic_us_ + (earliest > now ? static_cast<uint64_t>(earliest - now) * 1000 : 0);
     next = std::min(next, std::max(due, last_expiry_us_ + options_.expire_interval_us));
   }
   return next;

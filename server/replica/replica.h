@@ -1,10 +1,10 @@
-// One replica: consensus, log and dataset joined, and the turn that drives them. Knows neither libuv
-// nor RocksDB: its host gives it messages, completions and time, and carries out what it asks, so
-// that the simulator runs the very same code as the server.
+// One replica: consensus, log and dataset joined, and the turn that drives them. Knows neither
+// libuv nor RocksDB: its host gives it messages, completions and time, and carries out what it
+// asks, so that the simulator runs the very same code as the server.
 //
-// A turn: any number of step(), persisted() and session commands, then one end_turn(). All writes of
-// a turn, from all clients, become one log entry; reads wait in groups until their round is granted.
-// Single-threaded: the loop's thread.
+// A turn: any number of step(), persisted() and session commands, then one end_turn(). All writes
+// of a turn, from all clients, become one log entry; reads wait in groups until their round is
+// granted. Single-threaded: the loop's thread.
 #pragma once
 
 #include <cstdint>
@@ -43,6 +43,8 @@ struct ReplicaOptions {
   size_t command_bytes_max = size_t{64} << 20;
   // Waiting to be proposed, and waiting reads; beyond it connections are not read from.
   size_t queue_bytes_max = size_t{8} << 20;
+  // Bytes of replies to one session's outstanding reads, beyond which it waits.
+  size_t session_reply_bytes_max = size_t{1} << 20;
   // Entries of ours on their way to being committed. While they are, the next batch gathers: under
   // load that makes batches large and syncs few.
   size_t entries_inflight_max = 4;
@@ -97,13 +99,14 @@ class Replica {
   bool accepts_commands() const;
   size_t command_bytes_max() const { return options_.command_bytes_max; }
   ReadMode read_mode() const { return options_.read_mode; }
-  // Not an error of the command: where it should go. "MOVED 16287 127.0.0.1:7002", "CLUSTERDOWN ...".
+  // Not an error of the command: where it should go. "MOVED 16287 127.0.0.1:7002", "CLUSTERDOWN
+  // ...".
   std::string redirect(uint16_t slot);
 
   void add_write(Origin origin, const CommandSpec& spec, Args args);
   void add_read(Origin origin, const CommandSpec& spec, Args args);
-  // `arguments` is one payload item. `read_only` transactions don't enter the log. `watched`: whether
-  // its keys were unchanged is decided by this moment, so its time is fixed now.
+  // `arguments` is one payload item. `read_only` transactions don't enter the log. `watched`:
+  // whether its keys were unchanged is decided by this moment, so its time is fixed now.
   void add_transaction(Origin origin, std::unique_ptr<TransactionPlan> plan,
                        std::string_view arguments, bool read_only, bool watched, uint16_t slot);
 
@@ -148,7 +151,9 @@ class Replica {
   void close_forming();
   void propose_batches();
   void expire_keys();
-  bool writes_pending() const { return !proposed_.empty() || !closed_.empty() || forming_.wanted(); }
+  bool writes_pending() const {
+    return !proposed_.empty() || !closed_.empty() || forming_.wanted();
+  }
   void carry_out(raft::Ready ready);
   void apply_slice();
   void resume_waiting();
@@ -181,9 +186,9 @@ class Replica {
   // Leadership as the sessions see it; 0 while this node does not lead.
   raft::Term leading_term_ = 0;
 
-  Batch forming_;                // gathers the turn's writes
-  std::deque<Batch> closed_;     // wait for a place in the log
-  std::deque<Batch> proposed_;   // in the log, not yet applied
+  Batch forming_;               // gathers the turn's writes
+  std::deque<Batch> closed_;    // wait for a place in the log
+  std::deque<Batch> proposed_;  // in the log, not yet applied
   size_t closed_bytes_ = 0;
   BatchNumber applied_batch_ = 0;
   ReadQueue reads_;

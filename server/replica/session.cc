@@ -52,15 +52,21 @@ void Session::protocol_error(std::string_view error) {
   state_.close_after_reply = true;
 }
 
-// --- the steps of a command -----------------------------------------------------------------------
+// --- the steps of a command
+// -----------------------------------------------------------------------
 
 // A command that will be answered now or later: everything but those that must wait gets here once.
 void Session::begin_command(const CommandSpec* spec, Args args) {
   switch (state_.reply_mode) {
     case ReplyMode::kOn:
-    case ReplyMode::kOff: break;
-    case ReplyMode::kSkipNext: state_.reply_mode = ReplyMode::kSkipThis; break;
-    case ReplyMode::kSkipThis: state_.reply_mode = ReplyMode::kOn; break;
+    case ReplyMode::kOff:
+      break;
+    case ReplyMode::kSkipNext:
+      state_.reply_mode = ReplyMode::kSkipThis;
+      break;
+    case ReplyMode::kSkipThis:
+      state_.reply_mode = ReplyMode::kOn;
+      break;
   }
   silent_ = state_.reply_mode != ReplyMode::kOn;
   ++state_.commands;
@@ -71,10 +77,31 @@ void Session::begin_command(const CommandSpec* spec, Args args) {
   if (is_subcommand(*spec, args)) state_.last_command.insert(0, std::string(args[0]) + "|");
 }
 
-Origin Session::take_origin() {
+Origin Session::take_origin(size_t expected_bytes) {
   ++issued_;
   ++state_.outstanding;
-  return Origin{this, state_.protocol, silent_};
+  expected_bytes_ += expected_bytes;
+  return Origin{this, state_.protocol, silent_, expected_bytes};
+}
+
+// A pipeline of reads of large values must not build all its replies at once for a client that may
+// not take them: how large they will be is looked up before they are admitted.
+size_t Session::expected_reply(const CommandSpec& spec, Args args) const {
+  const data::Keyspace& keyspace = replica_.state().keyspace();
+  // KEYS: a reply that grows with the dataset.
+  if (spec.keys.first == 0) return (spec.flags & kDangerousCategory) ? keyspace.memory_used() : 0;
+  size_t bytes = 0;
+  for_each_key(spec, args, [&](std::string_view key) {
+    data::Clock clock = data::Clock::at(replica_.state().log_time_ms());
+    const data::Entry* entry = keyspace.find(key, clock);
+    if (entry != nullptr) bytes += data::Keyspace::memory_of(*entry);
+  });
+  return bytes;
+}
+
+bool Session::replies_fit(size_t more) const {
+  return issued_ == completed_ ||
+         expected_bytes_ + more + output_.size() <= replica_.options().session_reply_bytes_max;
 }
 
 Execution Session::refuse(std::string_view error, Args args, const CommandSpec* spec) {
@@ -93,10 +120,17 @@ Execution Session::wait_for(Wait reason) {
 
 bool Session::can_resume() const {
   switch (wait_) {
-    case Wait::kNone: return true;
-    case Wait::kDrained: return issued_ == completed_;
-    case Wait::kReplica: return !replica_.node().is_leader() || replica_.accepts_commands();
-    case Wait::kApplied: return replica_.applied_batch() >= watch_after_ || watches_changed();
+    case Wait::kNone:
+      return true;
+    case Wait::kDrained:
+      return issued_ == completed_;
+    case Wait::kReplies:
+      return expected_bytes_ + output_.size() <= replica_.options().session_reply_bytes_max / 2 ||
+             issued_ == completed_;
+    case Wait::kReplica:
+      return !replica_.node().is_leader() || replica_.accepts_commands();
+    case Wait::kApplied:
+      return replica_.applied_batch() >= watch_after_ || watches_changed();
     case Wait::kReplicated:
       return replica_.monotonic_us() >= wait_deadline_us_ ||
              replica_.replicas_with(last_write_index_) >= wait_replicas_;
@@ -169,12 +203,15 @@ Execution Session::run_data(const CommandSpec& spec, Args args) {
       replica_.applied_batch() >= reads_after_) {
     return run_here(spec, args);
   }
-  begin_command(&spec, args);
   if (spec.is_write()) {
+    begin_command(&spec, args);
     replica_.add_write(take_origin(), spec, args);
-  } else {
-    replica_.add_read(take_origin(), spec, args);
+    return Execution::kDone;
   }
+  const size_t expected = expected_reply(spec, args);
+  if (!replies_fit(expected)) return wait_for(Wait::kReplies);
+  begin_command(&spec, args);
+  replica_.add_read(take_origin(expected), spec, args);
   return Execution::kDone;
 }
 
@@ -183,14 +220,15 @@ Execution Session::run_here(const CommandSpec& spec, Args args) {
   begin_command(&spec, args);
   local_reply_.clear();
   resp::ReplyWriter reply(local_reply_, state_.protocol);
-  const bool settled = replica_.state().run_read(
-      spec, args, data::Clock::at(replica_.state().log_time_ms()), reply);
+  const bool settled =
+      replica_.state().run_read(spec, args, data::Clock::at(replica_.state().log_time_ms()), reply);
   RAFTKV_CHECK(settled, "a read at the log's own time met an unsettled deadline");
   answer(local_reply_);
   return Execution::kDone;
 }
 
-// --- replies --------------------------------------------------------------------------------------
+// --- replies
+// --------------------------------------------------------------------------------------
 
 void Session::notify_output() {
   if (output_.empty()) owner_->output_ready();
@@ -224,9 +262,10 @@ std::string& Session::begin_reply(const Origin& origin) {
   return output_;
 }
 
-void Session::end_reply() {
+void Session::end_reply(const Origin& origin) {
   ++completed_;
   --state_.outstanding;
+  expected_bytes_ -= origin.expected_bytes;
   while (!held_.empty() && held_.front().after == completed_) {
     output_.append(held_.front().reply);
     held_bytes_ -= held_.front().reply.size();

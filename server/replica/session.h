@@ -1,6 +1,6 @@
 // One client's conversation with the replica: looks each command up, admits or refuses it, keeps
-// MULTI and WATCH, and puts the replies in the order of the commands. Knows no socket: the connection
-// (server/net) owns the bytes, the simulator's clients own theirs. Loop thread only.
+// MULTI and WATCH, and puts the replies in the order of the commands. Knows no socket: the
+// connection (server/net) owns the bytes, the simulator's clients own theirs. Loop thread only.
 #pragma once
 
 #include <cstdint>
@@ -40,10 +40,10 @@ class Session final : public RequestSink {
   // --- for the replica ----------------------------------------------------------------------
 
   // A reply to the oldest outstanding command goes to the buffer that begin_reply() returns, then
-  // end_reply(). Between the two nothing else may happen to the session, which may be gone after the
-  // second.
+  // end_reply(). Between the two nothing else may happen to the session, which may be gone after
+  // the second.
   std::string& begin_reply(const Origin& origin);
-  void end_reply();
+  void end_reply(const Origin& origin);
   void watched_key_changed() { watch_dirty_ = true; }
   // What made execute() say kWait is over.
   bool can_resume() const;
@@ -62,7 +62,15 @@ class Session final : public RequestSink {
   void set_last_write_index(uint64_t index) { last_write_index_ = index; }
 
  private:
-  enum class Wait : uint8_t { kNone, kDrained, kReplica, kApplied, kReplicated };
+  // What a command waits for.
+  enum class Wait : uint8_t {
+    kNone,
+    kDrained,     // the replies before it
+    kReplies,     // the larger part of the replies before it
+    kReplica,     // room in the replica's queues
+    kApplied,     // the batches proposed before WATCH
+    kReplicated,  // WAIT
+  };
 
   struct Queued {
     const CommandSpec* spec = nullptr;
@@ -74,15 +82,17 @@ class Session final : public RequestSink {
 
   // What a transaction consists of.
   struct QueueShape {
-    bool data = false;           // any command that needs data
-    bool writes = false;         // any that changes it
-    bool may_run_here = true;    // all of them reads that may be stale
-    uint16_t slot = 0;           // of the first key
+    bool data = false;         // any command that needs data
+    bool writes = false;       // any that changes it
+    bool may_run_here = true;  // all of them reads that may be stale
+    uint16_t slot = 0;         // of the first key
   };
 
   // session.cc: one command
   void begin_command(const CommandSpec* spec, Args args);
-  Origin take_origin();
+  Origin take_origin(size_t expected_bytes = 0);
+  size_t expected_reply(const CommandSpec& spec, Args args) const;
+  bool replies_fit(size_t more) const;
   Execution refuse(std::string_view error, Args args, const CommandSpec* spec);
   Execution run_local(const CommandSpec& spec, Args args);
   void apply_reset();
@@ -129,6 +139,7 @@ class Session final : public RequestSink {
   std::string discarded_;    // where a reply goes that nobody reads
 
   Wait wait_ = Wait::kNone;
+  size_t expected_bytes_ = 0;  // of the replies to outstanding reads
   BatchNumber reads_after_ = 0;
   int postponed_reads_ = 0;
   uint64_t last_write_index_ = 0;

@@ -100,6 +100,8 @@ bool StateMachine::run_read(const CommandSpec& spec, Args args, data::Clock cloc
   return !context.clock.unsettled;
 }
 
-void StateMachine::count_local_error(std::string_view reply) { count_error(stats_, reply); }
+void StateMachine::count_local_error(std::string_view reply) {
+  count_error(stats_, reply);
+}
 
 }  // namespace raftkv::server

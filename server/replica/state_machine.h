@@ -1,5 +1,5 @@
-// The dataset with its place in the log: runs commands at the log's time, and nothing else changes it.
-// The same code runs on the leader and on followers.
+// The dataset with its place in the log: runs commands at the log's time, and nothing else changes
+// it. The same code runs on the leader and on followers.
 #pragma once
 
 #include <cstdint>
@@ -16,16 +16,15 @@ namespace raftkv::server {
 
 class StateMachine {
  public:
-  // `precise_clock_ns` times handlers for the command statistics; null leaves the times at zero (the
-  // simulator has no clock but its own).
+  // `precise_clock_ns` times handlers for the command statistics; null leaves the times at zero
+  // (the simulator has no clock but its own).
   StateMachine(uint64_t hash_seed, Stats& stats, uint64_t (*precise_clock_ns)());
 
   // Entries in order, each bracketed by begin and end; run_write() only in between.
   void begin_entry(const raft::Entry& entry);
   void run_write(const CommandSpec& spec, Args args, resp::ReplyWriter& reply);
   // `on_expired` sees each key that the entry's time ended.
-  void end_entry(const raft::Entry& entry,
-                 const std::function<void(std::string_view)>& on_expired);
+  void end_entry(const raft::Entry& entry, const std::function<void(std::string_view)>& on_expired);
 
   // False if a key that the read met is due but not settled (data::Clock): what was written to
   // `reply` is worthless then.
@@ -47,8 +46,8 @@ class StateMachine {
  private:
   void run(const CommandSpec& spec, DataContext& context);
 
-  // How many due keys one entry deletes: bounds the pause when a million keys expire at once. What is
-  // left is logically gone already and deleted by the entries that follow.
+  // How many due keys one entry deletes: bounds the pause when a million keys expire at once. What
+  // is left is logically gone already and deleted by the entries that follow.
   static constexpr size_t kExpirePerEntry = 2000;
 
   data::Keyspace keyspace_;

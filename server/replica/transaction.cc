@@ -14,7 +14,9 @@ namespace raftkv::server {
 
 namespace {
 
-bool is(const CommandSpec& spec, std::string_view name) { return name == spec.name; }
+bool is(const CommandSpec& spec, std::string_view name) {
+  return name == spec.name;
+}
 
 bool parse_count(std::string_view text, int64_t& value) {
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
@@ -71,7 +73,8 @@ Execution Session::run_own(const CommandSpec& spec, Args args) {
   return Execution::kDone;
 }
 
-// --- MULTI ----------------------------------------------------------------------------------------
+// --- MULTI
+// ----------------------------------------------------------------------------------------
 
 Execution Session::queue(const CommandSpec& spec, Args args) {
   if (spec.flags & kNoMulti) {
@@ -214,7 +217,8 @@ void Session::run_local_step(const CommandSpec& spec, Args args, std::string& re
   }
 }
 
-// --- WATCH ----------------------------------------------------------------------------------------
+// --- WATCH
+// ----------------------------------------------------------------------------------------
 
 Execution Session::watch(Args args) {
   const CommandSpec& spec = *CommandTable::instance().find("watch");
@@ -265,7 +269,8 @@ void Session::unwatch() {
   state_.watched = 0;
 }
 
-// --- WAIT -----------------------------------------------------------------------------------------
+// --- WAIT
+// -----------------------------------------------------------------------------------------
 
 // Every acknowledged write is on a majority already; WAIT tells how many followers have this
 // connection's last write behind their sync, and waits for more of them if asked to.
@@ -285,9 +290,9 @@ Execution Session::wait_for_replicas(Args args) {
   wait_replicas_ = replicas > 0 ? static_cast<size_t>(replicas) : 0;
   const size_t reached = replica_.replicas_with(last_write_index_);
   if (wait_deadline_us_ == 0) {
-    wait_deadline_us_ = timeout_ms == 0 ? std::numeric_limits<uint64_t>::max()
-                                        : replica_.monotonic_us() +
-                                              static_cast<uint64_t>(timeout_ms) * 1000;
+    wait_deadline_us_ = timeout_ms == 0
+                            ? std::numeric_limits<uint64_t>::max()
+                            : replica_.monotonic_us() + static_cast<uint64_t>(timeout_ms) * 1000;
   }
   if (reached < wait_replicas_ && replica_.monotonic_us() < wait_deadline_us_) {
     return wait_for(Wait::kReplicated);

@@ -53,14 +53,14 @@ void Replica::notice_leadership() {
 void Replica::lead() {
   RAFTKV_CHECK(proposed_.empty() && closed_.empty() && !forming_.wanted(),
                "a new leader has commands of an earlier term waiting");
-  // Whatever earlier terms left stands in the log before this term's first entry, and reads wait for
-  // that one.
+  // Whatever earlier terms left stands in the log before this term's first entry, and reads wait
+  // for that one.
   applied_batch_ = forming_.number - 1;
   clock_.advance(monotonic_us_, ports_.now_wall_us(), node_.last_time_us());
 }
 
-// Each command that waits gets the truth: what stands in the log may still take effect, what has not
-// entered it, and every read, surely has not. In the order of each connection's commands.
+// Each command that waits gets the truth: what stands in the log may still take effect, what has
+// not entered it, and every read, surely has not. In the order of each connection's commands.
 void Replica::stop_leading() {
   leading_term_ = 0;
   const auto refuse_read = [this](ReadItem& item) { fail(item.origin, redirect(item.slot)); };
@@ -115,8 +115,8 @@ void Replica::propose_batches() {
   }
 }
 
-// Keys whose deadline has passed are deleted by every entry, as its time tells. If there is no other
-// traffic, an entry is proposed just for that.
+// Keys whose deadline has passed are deleted by every entry, as its time tells. If there is no
+// other traffic, an entry is proposed just for that.
 void Replica::expire_keys() {
   const data::TimeMs earliest = state_.keyspace().earliest_expiry();
   if (earliest == data::kNoExpiry || earliest > now_ms()) return;

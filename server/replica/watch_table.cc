@@ -8,7 +8,8 @@ namespace raftkv::server {
 
 void WatchTable::add(std::string_view key, Session* session) {
   auto it = watchers_.find(key);
-  if (it == watchers_.end()) it = watchers_.emplace(std::string(key), std::vector<Session*>()).first;
+  if (it == watchers_.end())
+    it = watchers_.emplace(std::string(key), std::vector<Session*>()).first;
   it->second.push_back(session);
 }
 

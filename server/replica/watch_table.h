@@ -1,5 +1,5 @@
-// Which connection watches which key (WATCH). Decided on the leader when a write is *proposed*: from
-// then on the watched key counts as changed. A spurious abort is allowed, a missed one never.
+// Which connection watches which key (WATCH). Decided on the leader when a write is *proposed*:
+// from then on the watched key counts as changed. A spurious abort is allowed, a missed one never.
 #pragma once
 
 #include <functional>

@@ -31,13 +31,13 @@ class LogStoreContract : public testing::TestWithParam<Kind> {
   std::unique_ptr<StoreWorld> world_;
 };
 
-INSTANTIATE_TEST_SUITE_P(Stores, LogStoreContract,
-                         testing::Values(Kind{"RocksDb", [] { return rocks_world(); }},
-                                         Kind{"RocksDbWithoutSpares", [] { return rocks_world(1 << 20, 0); }},
-                    Kind{"RocksDbThatFlushesOften",
-                                              [] { return rocks_world(64 << 10); }},
-                                         Kind{"Memory", [] { return memory_world(); }}),
-                         [](const auto& kind) { return kind.param.name; });
+INSTANTIATE_TEST_SUITE_P(
+    Stores, LogStoreContract,
+    testing::Values(Kind{"RocksDb", [] { return rocks_world(); }},
+                    Kind{"RocksDbWithoutSpares", [] { return rocks_world(1 << 20, 0); }},
+                    Kind{"RocksDbThatFlushesOften", [] { return rocks_world(64 << 10); }},
+                    Kind{"Memory", [] { return memory_world(); }}),
+    [](const auto& kind) { return kind.param.name; });
 
 TEST_P(LogStoreContract, ANewStoreIsEmpty) {
   const auto restored = store().recover();

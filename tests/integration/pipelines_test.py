@@ -231,6 +231,14 @@ class PipelinesAcrossLeaderChanges(ClusterTestCase):
         leader.start()
         self.cluster.wait_all()
 
+    def test_a_clean_end_in_the_middle_leaves_replies_that_tell_the_truth(self):
+        leader = self.cluster.wait_leader(agreed=True)
+        commands, replies = self.run_pipeline(leader, "end", leader.terminate)
+        self.assertEqual(leader.process.returncode, 0)
+        self.check_truth("end", commands, replies)
+        leader.start()
+        self.cluster.wait_all()
+
     def test_a_pause_in_the_middle_gives_one_true_reply_a_command(self):
         leader = self.cluster.wait_leader(agreed=True)
 

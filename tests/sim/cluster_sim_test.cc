@@ -1,5 +1,5 @@
-// Whole clusters under drawn faults. RAFTKV_SIM_START and RAFTKV_SIM_SEEDS choose other seeds and more
-// of them; a failing seed replays exactly.
+// Whole clusters under drawn faults. RAFTKV_SIM_START and RAFTKV_SIM_SEEDS choose other seeds and
+// more of them; a failing seed replays exactly.
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 

@@ -7,7 +7,8 @@
 
 namespace raftkv::sim {
 
-// --- History --------------------------------------------------------------------------------------
+// --- History
+// --------------------------------------------------------------------------------------
 
 History::Operation History::begin(const std::string& key, bool write) {
   Counter& counter = counters_[key];
@@ -55,7 +56,8 @@ std::string History::check_final(const std::string& key, int64_t value) const {
   return {};
 }
 
-// --- SimClient ------------------------------------------------------------------------------------
+// --- SimClient
+// ------------------------------------------------------------------------------------
 
 namespace {
 
@@ -74,7 +76,9 @@ SimClient::SimClient(World& world, std::vector<SimNode*> nodes, History& history
       fail_(std::move(fail)),
       preferred_(world.random().below(nodes_.size())) {}
 
-SimClient::~SimClient() { disconnect(); }
+SimClient::~SimClient() {
+  disconnect();
+}
 
 void SimClient::think() {
   world_.after(world_.random().below(kThinkUsMax), [this] { act(); });
@@ -106,7 +110,8 @@ void SimClient::issue_pipeline() {
     const bool write = world_.random().chance(0.5);
     Pending pending;
     pending.operation = history_.begin(key, write);
-    pending.args = write ? std::vector<std::string>{"INCR", key} : std::vector<std::string>{"GET", key};
+    pending.args =
+        write ? std::vector<std::string>{"INCR", key} : std::vector<std::string>{"GET", key};
     pending_.push_back(std::move(pending));
   }
   node_->enqueue([this, session = session_] {

@@ -35,9 +35,9 @@ class History {
 
  private:
   struct Counter {
-    int64_t called = 0;    // INCRs that may have taken effect
+    int64_t called = 0;  // INCRs that may have taken effect
     int64_t acknowledged = 0;
-    int64_t highest = 0;   // the highest value anybody saw
+    int64_t highest = 0;  // the highest value anybody saw
     std::map<int64_t, int> results;
   };
   std::map<std::string, Counter> counters_;

@@ -82,7 +82,8 @@ void SimCluster::fail(std::string what) {
   if (failure_.empty()) failure_ = fmt::format("at {} us: {}", world_.now_us(), what);
 }
 
-// --- the network ----------------------------------------------------------------------------------
+// --- the network
+// ----------------------------------------------------------------------------------
 
 // Messages travel as bytes, as they do between real nodes.
 void SimCluster::route(raft::Message message) {
@@ -104,7 +105,8 @@ void SimCluster::route(raft::Message message) {
   }
 }
 
-// --- faults ---------------------------------------------------------------------------------------
+// --- faults
+// ---------------------------------------------------------------------------------------
 
 void SimCluster::fault_tick() {
   if (!faults_on_) return;
@@ -165,7 +167,8 @@ void SimCluster::heal() {
   }
 }
 
-// --- checks ---------------------------------------------------------------------------------------
+// --- checks
+// ---------------------------------------------------------------------------------------
 
 void SimCluster::check(SimNode& node) {
   server::Replica& replica = node.replica();

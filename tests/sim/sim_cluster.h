@@ -24,8 +24,8 @@ struct Profile {
   double loss = 0;
   double duplicate = 0;
   uint64_t delay_us_max = 500;
-  double reorder = 0;           // chance that a message takes up to 20 times as long
-  double partitions = 0;        // each of these: chance in each tenth of a second
+  double reorder = 0;     // chance that a message takes up to 20 times as long
+  double partitions = 0;  // each of these: chance in each tenth of a second
   double crashes = 0;
   double pauses = 0;
   double clock_jumps = 0;

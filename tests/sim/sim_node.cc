@@ -55,7 +55,8 @@ void SimNode::start() {
 void SimNode::crash() {
   ++crashes;
   ++life_;
-  // Connections end first, as their owners see it; then what they had in flight goes with the replica.
+  // Connections end first, as their owners see it; then what they had in flight goes with the
+  // replica.
   replica_.reset();
   inputs_.clear();
   turn_scheduled_ = false;
@@ -84,7 +85,9 @@ server::Session* SimNode::connect(server::SessionOwner& owner) {
   return server::Session::open(*replica_, *this, owner, {});
 }
 
-void SimNode::send(raft::Message message) { send_(std::move(message)); }
+void SimNode::send(raft::Message message) {
+  send_(std::move(message));
+}
 
 void SimNode::persist(raft::Persist persist) {
   disk_.stage(persist);

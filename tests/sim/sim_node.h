@@ -29,9 +29,9 @@ struct DiskProfile {
 
 struct NodeProfile {
   DiskProfile disk;
-  uint64_t turn_us_max = 150;       // how long input waits for its turn
-  int64_t wall_offset_us = 0;       // of its wall clock
-  int32_t clock_drift_ppm = 0;      // of its monotonic clock
+  uint64_t turn_us_max = 150;   // how long input waits for its turn
+  int64_t wall_offset_us = 0;   // of its wall clock
+  int32_t clock_drift_ppm = 0;  // of its monotonic clock
   server::ReadMode read_mode = server::ReadMode::kReadIndex;
   uint64_t hash_seed = 0;
 };

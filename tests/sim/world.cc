@@ -4,7 +4,9 @@ namespace raftkv::sim {
 
 namespace {
 
-uint64_t rotate_left(uint64_t value, int bits) { return (value << bits) | (value >> (64 - bits)); }
+uint64_t rotate_left(uint64_t value, int bits) {
+  return (value << bits) | (value >> (64 - bits));
+}
 
 }  // namespace
 

@@ -403,6 +403,13 @@ TEST(KeyspaceMemory, ALargeValueThatIsReplacedByASmallOneIsGivenBack) {
   }
 }
 
+TEST(KeyspaceMemory, AShorterLongValueDoesNotKeepTheRoomOfAMuchLongerOne) {
+  Keyspace keyspace(1);
+  keyspace.set_string("k", std::string(1'000'000, 'x'));
+  keyspace.set_string("k", std::string(1000, 'x'));
+  EXPECT_LT(keyspace.memory_used(), 3000U);
+}
+
 TEST(KeyspaceMemory, AKeyspaceCanBeMoved) {
   Keyspace keyspace(1);
   keyspace.set_string("k", "v");

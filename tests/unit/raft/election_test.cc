@@ -279,6 +279,21 @@ TEST(Vote, IsGivenOnceATermAlsoAcrossARestart) {
   EXPECT_TRUE(host.take<VoteReply>().at(0).granted) << "a repeated answer to the same candidate";
 }
 
+TEST(Vote, IsDurableAlsoWhenItsTermWasSoBefore) {
+  Host host = follower_with({2}, {.term = 2, .vote = 0, .commit = 0});
+  host.advance(kTimeout);
+  host.hears(2, 5, vote_request(1, 1));  // refused, but its term is taken over
+  ASSERT_EQ(host.disk().state(), (HardState{.term = 5, .vote = 0, .commit = 0}));
+  host.take_sent();
+  host.set_autosync(false);
+  host.hears(3, 5, vote_request(1, 2));
+  EXPECT_THAT(host.take_sent(), IsEmpty());
+  host.sync();
+  EXPECT_TRUE(host.take<VoteReply>(3).at(0).granted);
+  host.restart();
+  EXPECT_EQ(host->status().vote, 3U);
+}
+
 TEST(Vote, GoesOnlyToALogThatIsAtLeastAsRecent) {
   struct Case {
     Index last_index;

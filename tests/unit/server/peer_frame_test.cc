@@ -135,7 +135,7 @@ TEST(Frame, MutatedStreamsDeliverOnlyWhatWasSent) {
     std::string stream;
     std::vector<std::string> sent;
     for (size_t i = 0; i < 1 + below(4); ++i) {
-      sent.push_back(std::string(below(200), static_cast<char>('a' + below(26))));
+      sent.emplace_back(below(200), static_cast<char>('a' + below(26)));
       append_frame(stream, FrameType::kRaft, sent.back());
     }
     for (size_t i = 0; i < 1 + below(3) && !stream.empty(); ++i) {

@@ -165,6 +165,25 @@ TEST(Session, ManyLocalRepliesBehindOneWriteStayWithinALimit) {
   EXPECT_GT(client.take().size(), held * 10'000);
 }
 
+TEST(Session, APipelineOfLargeReadsIsAdmittedAsItsRepliesAreTaken) {
+  OneNode node;
+  Client client(node);
+  client.call("SET big " + std::string(400'000, 'b'));
+  size_t replies = 0;
+  for (size_t sent = 0; sent < 50;) {
+    size_t admitted = 0;
+    while (sent < 50 && client.send("GET big")) ++sent, ++admitted;
+    ASSERT_GE(admitted, 1u);
+    ASSERT_LE(admitted, 3u) << "more than a megabyte of replies would stand in memory";
+    node.settle();
+    const std::string output = client.take();
+    EXPECT_LE(output.size(), 1'300'000u);
+    replies += output.size() / 400'000;
+    node.settle();
+  }
+  EXPECT_EQ(replies, 50u);
+}
+
 TEST(Session, WaitTellsHowManyFollowersHaveTheLastWrite) {
   OneNode node;
   Client client(node);

@@ -67,8 +67,7 @@ TEST(Transaction, AMistakeWhileRunningStopsNothing) {
   client.call("MULTI");
   client.call("INCR text");
   client.call("SET x 1");
-  EXPECT_EQ(client.call("EXEC"),
-            "*2\r\n-ERR value is not an integer or out of range\r\n+OK\r\n");
+  EXPECT_EQ(client.call("EXEC"), "*2\r\n-ERR value is not an integer or out of range\r\n+OK\r\n");
   EXPECT_EQ(client.call("GET x"), "$1\r\n1\r\n");
 }
 
@@ -128,7 +127,8 @@ TEST(Watch, WhatIsReadAfterItSeesEveryWriteProposedBeforeIt) {
   ASSERT_TRUE(client.send("WATCH x"));
   ASSERT_TRUE(client.send("GET x"));
   node.turn();
-  // The old value would lead to a lost update: the write before WATCH is no change of the watched key.
+  // The old value would lead to a lost update: the write before WATCH is no change of the watched
+  // key.
   EXPECT_EQ(client.take(), "+OK\r\n");
   node.start_disk();
   node.settle();
