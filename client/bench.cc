@@ -167,6 +167,7 @@ void BenchOutcome::merge(BenchOutcome&& other) {
 BenchOutcome run_bench(const BenchPlan& plan, const std::function<void(uint64_t)>& progress) {
   SharedLoad load(plan);
   std::vector<std::unique_ptr<Worker>> workers;
+  workers.reserve(static_cast<size_t>(plan.clients));
   for (int64_t i = 0; i < plan.clients; ++i) {
     workers.push_back(std::make_unique<Worker>(plan, load));
   }
@@ -174,6 +175,7 @@ BenchOutcome run_bench(const BenchPlan& plan, const std::function<void(uint64_t)
   const auto start = Clock::now();
   {
     std::vector<std::jthread> threads;
+    threads.reserve(workers.size());
     for (auto& worker : workers) threads.emplace_back([&worker] { worker->run(); });
     outcome.gave_up = watch(plan, load, progress);
     outcome.elapsed = Clock::now() - start;

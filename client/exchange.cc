@@ -19,13 +19,14 @@ std::vector<size_t> ClusterClient::Exchange::open() const {
   std::vector<size_t> indices;
   indices.reserve(open_count_);
   for (size_t i = 0; i < states_.size(); ++i) {
-    if (!states_[i].result) indices.push_back(i);
+    if (!states_[i].settled) indices.push_back(i);
   }
   return indices;
 }
 
 void ClusterClient::Exchange::settle(size_t i, Result result) {
   states_[i].result = std::move(result);
+  states_[i].settled = true;
   --open_count_;
 }
 
@@ -105,7 +106,7 @@ void ClusterClient::Exchange::give_up(std::chrono::milliseconds timeout) {
 std::vector<Result> ClusterClient::Exchange::take_results() {
   std::vector<Result> results;
   results.reserve(states_.size());
-  for (State& state : states_) results.push_back(*std::move(state.result));
+  for (State& state : states_) results.push_back(std::move(state.result));
   return results;
 }
 

@@ -3,7 +3,6 @@
 #pragma once
 
 #include <cstddef>
-#include <optional>
 #include <span>
 #include <string>
 #include <utility>
@@ -38,7 +37,8 @@ class ClusterClient::Exchange {
 
  private:
   struct State {
-    std::optional<Result> result;
+    Result result;  // once settled
+    bool settled = false;
     std::string maybe;  // how an earlier attempt ended that may have taken effect
   };
 

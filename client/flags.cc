@@ -28,8 +28,11 @@ bool read_bool(const std::string& text, bool* value) {
 }  // namespace
 
 Flags::Flag& Flags::add(std::string_view name, std::string_view help, std::string_view kind) {
-  return flags_.emplace_back(
-      Flag{.name = std::string(name), .help = std::string(help), .kind = std::string(kind)});
+  Flag& flag = flags_.emplace_back();
+  flag.name = name;
+  flag.help = help;
+  flag.kind = kind;
+  return flag;
 }
 
 void Flags::text(std::string_view name, std::string* value, std::string_view help) {

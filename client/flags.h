@@ -36,8 +36,8 @@ class Flags {
     std::string kind;  // what stands for the value in the help, empty for a toggle
     bool required = false;
     bool given = false;
-    std::function<bool(const std::string&)> set = {};
-    std::string allowed = {};  // "a number from 1 to 10"
+    std::function<bool(const std::string&)> set;
+    std::string allowed;  // "a number from 1 to 10"
   };
 
   Flag& add(std::string_view name, std::string_view help, std::string_view kind);

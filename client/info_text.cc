@@ -27,10 +27,9 @@ std::optional<uint64_t> InfoText::number(std::string_view field) const {
 }
 
 std::optional<uint64_t> info_number(std::string_view digits) {
-  const char* last = digits.data() + digits.size();
   uint64_t value = 0;
-  const auto [end, fault] = std::from_chars(digits.data(), last, value);
-  if (fault != std::errc{} || end != last) return std::nullopt;
+  const auto [end, fault] = std::from_chars(digits.data(), digits.data() + digits.size(), value);
+  if (fault != std::errc{} || end != digits.data() + digits.size()) return std::nullopt;
   return value;
 }
 

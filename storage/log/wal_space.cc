@@ -26,7 +26,7 @@ class PreparedFile : public rocksdb::FSWritableFile {
 
   IOStatus Append(const rocksdb::Slice& data, const IOOptions& options,
                   IODebugContext* debug) override {
-    const IOStatus status = file_->Write(end_, data, options, debug);
+    IOStatus status = file_->Write(end_, data, options, debug);
     if (status.ok()) end_ += data.size();
     return status;
   }
@@ -60,7 +60,7 @@ class PreparedFile : public rocksdb::FSWritableFile {
 
 }  // namespace
 
-WalSpace::WalSpace(std::shared_ptr<rocksdb::FileSystem> base, std::string directory,
+WalSpace::WalSpace(const std::shared_ptr<rocksdb::FileSystem>& base, std::string directory,
                    size_t files_max, size_t file_bytes)
     : FileSystemWrapper(base),
       directory_(std::move(directory)),
@@ -139,26 +139,23 @@ IOStatus WalSpace::NewWritableFile(const std::string& name, const rocksdb::FileO
 IOStatus WalSpace::DeleteFile(const std::string& name, const IOOptions& options,
                               IODebugContext* debug) {
   if (!is_wal(name)) return FileSystemWrapper::DeleteFile(name, options, debug);
-  uint64_t bytes = 0;
-  std::string worn;
   {
     const std::lock_guard lock(mutex_);
+    uint64_t bytes = 0;
     const bool wanted = thread_.joinable() && !ending_ &&
                         ready_.size() + worn_.size() + preparing_ < files_max_ &&
                         target()->GetFileSize(name, options, &bytes, debug).ok() &&
                         bytes >= file_bytes_ && bytes < 2 * file_bytes_;
-    if (wanted) worn = spare_name(next_number_++) + kWornSuffix;
-  }
-  if (worn.empty()) return FileSystemWrapper::DeleteFile(name, options, debug);
-  const IOStatus status = target()->RenameFile(name, worn, options, debug);
-  if (!status.ok()) return status;
-  {
-    const std::lock_guard lock(mutex_);
+    const std::string worn = spare_name(next_number_) + kWornSuffix;
+    if (!wanted || !target()->RenameFile(name, worn, options, debug).ok()) {
+      return FileSystemWrapper::DeleteFile(name, options, debug);
+    }
+    ++next_number_;
     worn_.push_back(worn);
     no_room_ = false;
   }
   wake_.notify_one();
-  return status;
+  return IOStatus::OK();
 }
 
 void WalSpace::run() {

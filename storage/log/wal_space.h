@@ -30,8 +30,8 @@ class WalSpace : public rocksdb::FileSystemWrapper {
  public:
   // Looks after the write-ahead log of the database in `directory`, and passes everything else on
   // to `base`. `files_max` spares of `file_bytes` each are kept.
-  WalSpace(std::shared_ptr<rocksdb::FileSystem> base, std::string directory, size_t files_max,
-           size_t file_bytes);
+  WalSpace(const std::shared_ptr<rocksdb::FileSystem>& base, std::string directory,
+           size_t files_max, size_t file_bytes);
   ~WalSpace() override;
 
   // Starts to prepare spares; those that an earlier process left are used or removed.

@@ -241,6 +241,8 @@ class Hostile(ClusterTestCase):
                 for _ in range(requests):
                     self.assertEqual(connections[0].read(), value)
                 self.assertEqual(connections[0].call("PING"), "PONG")
+                peak = max(peak, self.leader.resident_bytes())
+                self.assertLess(peak - before, 400 * MIB * MEMORY_FACTOR)
             self.assert_bystander_was_fine(bystander)
         finally:
             for connection in connections:

@@ -148,15 +148,15 @@ TEST(CliStatusHealth, TheLeaderOfTheHighestTermCounts) {
   EXPECT_THAT(result.out, HasSubstr("leader: n2"));
 }
 
+// One after the other these would cost five seconds.
 TEST(CliStatusHealth, NodesThatHangCostOneSecondTogether) {
-  const BlackHole one;
-  const BlackHole two;
+  const std::vector<BlackHole> holes(4);
   FakeNode silent([](const Args&) { return silence(); });
+  std::string nodes = silent.address().to_string();
+  for (const BlackHole& hole : holes) nodes += "," + hole.address().to_string();
   const auto start = Clock::now();
-  const CliRun result = cli({"status", "--nodes",
-                             one.address().to_string() + "," + two.address().to_string() + "," +
-                                 silent.address().to_string()});
-  EXPECT_LT(Clock::now() - start, 1900ms);
+  const CliRun result = cli({"status", "--nodes", nodes});
+  EXPECT_LT(Clock::now() - start, 3s);
   EXPECT_EQ(result.exit_code, kExitFailed);
   EXPECT_THAT(result.out, HasSubstr("unreachable (timed out)"));
   EXPECT_THAT(result.out, HasSubstr("unreachable (no answer in time)"));

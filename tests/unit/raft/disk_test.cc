@@ -136,7 +136,7 @@ TEST(DiskStall, ALeaderWhoseDiskHangsStepsDown) {
   host.set_autosync(false);
   ASSERT_TRUE(host.propose("a"));
   const MonotonicUs stalled_at = host.now() + host.options().disk_stall_us;
-  while (host->is_leader()) {
+  for (int i = 0; i < 200 && host->is_leader(); i++) {
     ASSERT_LE(host->next_deadline(), stalled_at);
     host.advance_to_deadline();
     for (NodeId id : {2, 3}) {

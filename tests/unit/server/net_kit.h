@@ -42,6 +42,7 @@ class Socket {
     std::swap(sent_, other.sent_);
     std::swap(incoming, other.incoming);
     std::swap(ended, other.ended);
+    std::swap(was_reset, other.was_reset);
     std::swap(reading, other.reading);
     return *this;
   }
@@ -82,7 +83,10 @@ class Socket {
         incoming.append(buffer, static_cast<size_t>(got));
         continue;
       }
-      if (got == 0 || (errno != EAGAIN && errno != EINTR)) ended = true;
+      if (got == 0 || (errno != EAGAIN && errno != EINTR)) {
+        ended = true;
+        was_reset = was_reset || got < 0;
+      }
       return;
     }
   }
@@ -99,8 +103,9 @@ class Socket {
   bool open() const { return fd_ >= 0; }
 
   std::string incoming;
-  bool ended = false;   // the other side closed or reset it
-  bool reading = true;  // false: what arrives stays in the kernel
+  bool ended = false;      // the other side closed or reset it
+  bool was_reset = false;  // ended, and not properly
+  bool reading = true;     // false: what arrives stays in the kernel
 
  private:
   int fd_ = -1;

@@ -277,9 +277,14 @@ TEST_F(ListenerTest, ManyClientsAreServedSideBySide) {
 TEST_F(ListenerTest, ACommandThatWaitsKeepsItsPlaceAndItsArguments) {
   start();
   Socket& client = connect();
+  Socket& other = connect();
   const std::string value(5000, 'v');
   client.send(request({"ECHO", "before"}) + request({"WAIT", value}) + request({"ECHO", "after"}));
   ASSERT_TRUE(answers(client, bulk("before")));
+  // What others send meanwhile goes through the same buffer.
+  other.send(request({"ECHO", std::string(20'000, 'o')}));
+  ASSERT_TRUE(answers(other, bulk(std::string(20'000, 'o'))));
+  world_.executed.pop_back();
   client.send(request({"ECHO", "later"}));
   some_turns();
   EXPECT_EQ(client.incoming, bulk("before"));
@@ -406,6 +411,8 @@ TEST_F(ListenerTest, GarbageGetsAnErrorBehindTheRepliesAndThenTheEnd) {
   client.send(request({"ECHO", "good"}) + "*1\r\n!garbage\r\n" + std::string(300'000, '\xff'));
   ASSERT_TRUE(until([&] { return client.ended; }));
   EXPECT_THAT(client.incoming, StartsWith(bulk("good") + "-ERR Protocol error"));
+  // A reset may overtake the error on its way to the client.
+  EXPECT_FALSE(client.was_reset);
   client.close();
   EXPECT_TRUE(until([&] { return listener_->size() == 0; }));
 }
@@ -456,6 +463,21 @@ TEST_F(ListenerTest, RequestsThatTrickleInCostOthersNothing) {
   for (Socket* each : slow) EXPECT_TRUE(answers(*each, bulk("slow")));
 }
 
+TEST_F(ListenerTest, OneClientGetsABoundedShareOfATurn) {
+  start();
+  Socket& flood = connect();
+  flood.send(request({"ECHO", std::string(40'000'000, 'f')}));
+  uint64_t most = 0;
+  uint64_t before = 0;
+  loop_.end_of_turn = [&] {
+    most = std::max(most, stats_.input_bytes - before);
+    before = stats_.input_bytes;
+    listener_->flush();
+  };
+  ASSERT_TRUE(until([&] { return world_.executed.size() == 1; }));
+  EXPECT_LE(most, size_t{2} << 20);
+}
+
 TEST_F(ListenerTest, ARequestBeyondTheQueryBufferClosesTheConnection) {
   options_.query_buffer_bytes_max = 1 << 20;
   start();
@@ -501,6 +523,8 @@ TEST_F(ListenerTest, AClientWithAnOutstandingCommandIsNotIdle) {
   ASSERT_TRUE(until([&] { return world_.executed.size() == 1; }));
   Socket& idle = connect();
   ASSERT_TRUE(until([&] { return idle.ended; }));
+  const uint64_t later = now_ms() + 500;
+  ASSERT_TRUE(until([&] { return now_ms() >= later; }));
   EXPECT_FALSE(waiting.ended);
 }
 
