@@ -35,6 +35,7 @@ class Node::Impl {
 
   void tick(MonotonicUs now);
   void step(Message message);
+  void receiving_from(NodeId peer);
   Ready take_ready();
   bool has_ready() const;
 
@@ -47,6 +48,8 @@ class Node::Impl {
   uint64_t last_read = 0;
 
  private:
+  MonotonicUs sign_of_life_ = 0;  // when receiving_from() last told the leader
+
   bool is_nonsense(const Message& message) const;
   void answer_stale(const Message& message);
   void follow_sender(const Message& message);
@@ -164,6 +167,15 @@ void Node::Impl::on(const Message& message, TimeoutNow& /*order*/) {
   election.on_timeout_now(message);
 }
 
+// Answers no round, so it confirms no read and prolongs no lease; it only tells that we are there.
+void Node::Impl::receiving_from(NodeId peer) {
+  if (core.role != Role::kFollower || peer == 0 || core.leader != peer) return;
+  election.heard_from_leader();
+  if (core.now < sign_of_life_ + core.options.heartbeat_us) return;
+  sign_of_life_ = core.now;
+  core.reply(peer, HeartbeatReply{.round = 0, .last_index = core.log.last_index()});
+}
+
 // --- outputs
 // --------------------------------------------------------------------------------------
 
@@ -186,7 +198,7 @@ bool Node::Impl::has_ready() const {
 // --- the face
 // -------------------------------------------------------------------------------------
 
-Node::Node(Options options, Restored restored, const LogReader& reader, MonotonicUs now)
+Node::Node(Options options, const Restored& restored, const LogReader& reader, MonotonicUs now)
     : impl_(std::make_unique<Impl>(std::move(options), restored, reader, now)) {}
 Node::~Node() = default;
 
@@ -200,6 +212,10 @@ MonotonicUs Node::next_deadline() const {
 
 void Node::step(Message message) {
   impl_->step(std::move(message));
+}
+
+void Node::receiving_from(NodeId peer) {
+  impl_->receiving_from(peer);
 }
 
 std::expected<Index, ProposeError> Node::propose(Payload payload, uint64_t time_us) {

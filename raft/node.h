@@ -112,7 +112,7 @@ class Node {
   // `reader` must outlive the node. `now` starts the election timer: a fresh node grants no vote
   // for one election timeout, because it may have promised its silence to a leader before it
   // restarted. (A group of one campaigns at once.)
-  Node(Options options, Restored restored, const LogReader& reader, MonotonicUs now);
+  Node(Options options, const Restored& restored, const LogReader& reader, MonotonicUs now);
   ~Node();
   Node(const Node&) = delete;
   Node& operator=(const Node&) = delete;
@@ -128,6 +128,11 @@ class Node {
 
   // A message from a peer. Unknown senders and stale terms are dealt with here.
   void step(Message message);
+
+  // A message of `peer` is arriving, but is not complete yet. A large append takes its time, and
+  // the heartbeats queue up behind it: from our leader this counts as hearing from it, and it is
+  // told, once a heartbeat interval, that we are there.
+  void receiving_from(NodeId peer);
 
   // Appends a batch to the log of the leader. `time_us` is this host's clock; the entry gets
   // max(time_us, time of the entry before). Returns the entry's index.

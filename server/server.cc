@@ -81,10 +81,19 @@ std::expected<void, std::string> Server::open_log(raft::Restored& restored) {
   return {};
 }
 
+// The ports first: a node that can't have them must not leave a data directory behind. Nothing is
+// accepted before the loop runs.
 std::expected<void, std::string> Server::start() {
+  watch_loop();
+  clients_ = std::make_unique<ClientListener>(
+      &loop_, config_.clients, stats_, *this, [this](SessionOwner& owner, ClientState state) {
+        return Session::open(*replica_, *this, owner, std::move(state));
+      });
+  if (auto bound = clients_->start(); !bound) return bound;
+  if (auto bound = start_peers(); !bound) return bound;
   raft::Restored restored;
   if (auto opened = open_log(restored); !opened) return opened;
-  watch_loop();
+  peers_->set_incarnation(directory_.identity.incarnation);
   writer_ = std::make_unique<storage::LogWriter>(
       *store_, [this] { uv_async_send(&durable_async_); },
       [](const std::string& error) {
@@ -96,25 +105,24 @@ std::expected<void, std::string> Server::start() {
       });
   replica_ = std::make_unique<Replica>(config_.replica, std::move(restored), *store_,
                                        config_.members, stats_, *this);
-  PeerOptions peers;
-  peers.cluster_id = config_.cluster_id;
-  peers.self_id = config_.node_id;
-  peers.incarnation = directory_.identity.incarnation;
-  peers.listen_host = config_.peer_host;
-  peers.listen_port = config_.peer_port;
-  peers.members = config_.members;
-  peers.queue_bytes_max = config_.peer_queue_bytes_max;
-  peers_ = std::make_unique<PeerTransport>(&loop_, std::move(peers), [this](raft::Message message) {
-    ++messages_received_;
-    replica_->step(std::move(message));
-  });
-  clients_ = std::make_unique<ClientListener>(
-      &loop_, config_.clients, stats_, *this, [this](SessionOwner& owner, ClientState state) {
-        return Session::open(*replica_, *this, owner, std::move(state));
-      });
-  if (auto bound = clients_->start(); !bound) return bound;
-  if (auto bound = peers_->start(); !bound) return bound;
   return {};
+}
+
+std::expected<void, std::string> Server::start_peers() {
+  PeerOptions options;
+  options.cluster_id = config_.cluster_id;
+  options.self_id = config_.node_id;
+  options.listen_host = config_.peer_host;
+  options.listen_port = config_.peer_port;
+  options.members = config_.members;
+  options.queue_bytes_max = config_.peer_queue_bytes_max;
+  options.on_part_of_message = [this](uint64_t id) { replica_->receiving_from(id); };
+  peers_ =
+      std::make_unique<PeerTransport>(&loop_, std::move(options), [this](raft::Message message) {
+        ++messages_received_;
+        replica_->step(std::move(message));
+      });
+  return peers_->start();
 }
 
 void Server::watch_loop() {

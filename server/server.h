@@ -72,6 +72,7 @@ class Server final : public Host, public ReplicaPorts {
   void leadership_changed(const raft::Status& status) override;
 
   std::expected<void, std::string> open_log(raft::Restored& restored);
+  std::expected<void, std::string> start_peers();
   void watch_loop();
   void turn();
   void arm_timer();

@@ -55,6 +55,8 @@ class FrameReader {
   explicit FrameReader(size_t payload_bytes_max) : payload_bytes_max_(payload_bytes_max) {}
   void set_payload_bytes_max(size_t bytes) { payload_bytes_max_ = bytes; }
 
+  // A frame has begun and is not complete.
+  bool is_inside_frame() const { return wanted_ != 0; }
   // Where to read bytes to, never empty. Ends the life of the last frame's payload.
   std::span<char> space();
   // `bytes` of that have been read.

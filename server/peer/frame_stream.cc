@@ -93,7 +93,10 @@ void FrameStream::on_read(ssize_t bytes) {
   while (!closing_ && !ending_) {
     const auto frame = reader_.next();
     if (!frame) return close(frame.error());
-    if (!*frame) return;
+    if (!*frame) {
+      if (reader_.is_inside_frame()) owner_.on_part_of_frame();
+      return;
+    }
     const auto handled = owner_.on_frame(**frame);
     if (!handled) return close(handled.error());
   }

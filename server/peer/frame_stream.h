@@ -25,6 +25,8 @@ class FrameStream {
     virtual void on_connected() {}
     // The error closes the connection.
     virtual std::expected<void, std::string> on_frame(const Frame& frame) = 0;
+    // More bytes of a frame came in, and it is still not complete.
+    virtual void on_part_of_frame() {}
     // The last call. `reason` is what close() was given, or what went wrong. May destroy the
     // stream.
     virtual void on_closed(const std::string& reason) = 0;

@@ -78,6 +78,10 @@ std::expected<void, std::string> Inbound::deliver(std::string_view payload) {
   return {};
 }
 
+void Inbound::on_part_of_frame() {
+  if (is_established()) owner_.part_of_message(peer_id_);
+}
+
 void Inbound::check_silence() {
   const uint64_t now = uv_now(loop_);
   if (!is_established()) {

@@ -25,6 +25,8 @@ class InboundOwner {
   // The handshake is over: `connection` now speaks for connection.peer_id().
   virtual void established(Inbound& connection) = 0;
   virtual void message(raft::Message message) = 0;
+  // A part of a message of the member `peer_id` came in.
+  virtual void part_of_message(uint64_t peer_id) = 0;
   // The last call: the connection may be deleted.
   virtual void gone(Inbound& connection, const std::string& reason) = 0;
 };
@@ -45,6 +47,7 @@ class Inbound final : public FrameStream::Owner {
 
  private:
   std::expected<void, std::string> on_frame(const Frame& frame) override;
+  void on_part_of_frame() override;
   void on_closed(const std::string& reason) override;
   std::expected<void, std::string> greet(const Frame& frame);
   void refuse(const std::string& reason);

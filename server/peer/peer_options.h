@@ -28,6 +28,10 @@ struct PeerOptions {
   // A connection on which nothing is acknowledged, or no ping answered, for this long is closed.
   uint64_t silence_max_ms = 5000;
 
+  // A part of a member's message came in: it lives, though the message takes its time. May be
+  // empty.
+  std::function<void(uint64_t id)> on_part_of_message;
+
   // The incarnations of members that earlier runs of this node have met; see Incarnations.
   std::map<uint64_t, uint64_t> known_incarnations;
   // A member was met for the first time: keep this, and give it back in known_incarnations.

@@ -46,6 +46,7 @@ class PeerTransport::Impl final : public InboundOwner {
 
   std::expected<void, std::string> start();
   void stop(std::function<void()> done);
+  void set_incarnation(uint64_t incarnation) { options_.incarnation = incarnation; }
   void send(const raft::Message& message);
   void flush();
   std::vector<PeerLinkStatus> status() const;
@@ -62,6 +63,9 @@ class PeerTransport::Impl final : public InboundOwner {
   std::expected<void, std::string> judge(const Hello& hello) override;
   void established(Inbound& connection) override;
   void message(raft::Message message) override { on_message_(std::move(message)); }
+  void part_of_message(uint64_t peer_id) override {
+    if (options_.on_part_of_message) options_.on_part_of_message(peer_id);
+  }
   void gone(Inbound& connection, const std::string& reason) override;
 
   void accept(int status);
@@ -240,6 +244,10 @@ std::expected<void, std::string> PeerTransport::start() {
 void PeerTransport::stop(std::function<void()> done) {
   impl_->stop(std::move(done));
 }
+void PeerTransport::set_incarnation(uint64_t incarnation) {
+  impl_->set_incarnation(incarnation);
+}
+
 void PeerTransport::send(const raft::Message& message) {
   impl_->send(message);
 }

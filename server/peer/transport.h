@@ -21,7 +21,7 @@ namespace raftkv::server {
 
 struct PeerLinkStatus {
   uint64_t id = 0;
-  bool connected = false;  // our link to it passed the handshake
+  bool connected = false;     // our link to it passed the handshake
   uint64_t queued_bytes = 0;  // not yet taken by the kernel
   uint64_t sent_bytes = 0;
   uint64_t received_bytes = 0;
@@ -41,6 +41,9 @@ class PeerTransport {
   // Binds and starts to dial. Ignores SIGPIPE. The error is one line for the operator ("can't
   // listen on ...: address already in use; ...").
   std::expected<void, std::string> start();
+  // Our own incarnation, if it was not known before start(). Only before the loop runs: a handshake
+  // tells it.
+  void set_incarnation(uint64_t incarnation);
   // Closes everything; `done` is called from the loop when no handle is left, and may destroy the
   // transport.
   void stop(std::function<void()> done);

@@ -135,8 +135,11 @@ void Replica::run_attached_read(const Batch& batch, const BatchItem& item) {
 bool Replica::run_read_steps(const CommandSpec* spec, const TransactionPlan* plan,
                              std::string_view bytes, data::Clock clock, resp::ReplyWriter& reply) {
   read_reader_.reset(bytes);
-  read_reader_.next_item();
-  if (plan == nullptr) return state_.run_read(*spec, read_reader_.next_command(), clock, reply);
+  if (plan == nullptr) {
+    read_reader_.next_item();
+    return state_.run_read(*spec, read_reader_.next_command(), clock, reply);
+  }
+  if (plan->needs_data()) read_reader_.next_item();
   reply.array(plan->steps.size());
   for (const TransactionPlan::Step& step : plan->steps) {
     if (step.spec == nullptr) {

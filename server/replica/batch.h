@@ -1,6 +1,7 @@
 // What the leader remembers of the commands on their way through the log: whom to answer, and how.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -34,6 +35,11 @@ struct TransactionPlan {
     std::string ready;
   };
   std::vector<Step> steps;
+
+  // If not, it has no arguments, and only whether its watched keys changed is to be decided.
+  bool needs_data() const {
+    return std::any_of(steps.begin(), steps.end(), [](const Step& s) { return s.spec != nullptr; });
+  }
 };
 
 // A read, or a read-only transaction. Its arguments stand in the buffer of whoever holds it,

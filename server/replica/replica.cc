@@ -50,6 +50,11 @@ void Replica::step(raft::Message message) {
   node_.step(std::move(message));
 }
 
+void Replica::receiving_from(raft::NodeId peer) {
+  touch();
+  node_.receiving_from(peer);
+}
+
 void Replica::persisted(raft::Persist persist) {
   touch();
   for (raft::Message& message : persist.sealed) ports_.send(std::move(message));
@@ -157,8 +162,9 @@ void Replica::add_transaction(Origin origin, std::unique_ptr<TransactionPlan> pl
     }
     RAFTKV_CHECK(commands == 0, "a transaction's plan does not fit its arguments");
     forming_.payload.append(arguments);
-    origin.session->set_reads_after(forming_.number);
   }
+  // Also behind one of reads: a later read that overtook it would be answered first.
+  origin.session->set_reads_after(forming_.number);
   item.plan = std::move(plan);
   if (watched || forming_.payload.size() >= options_.batch_bytes) close_forming();
 }

@@ -81,6 +81,8 @@ class Replica {
   // Begins a turn unless one is under way: reads the clocks. The other inputs call it.
   void touch();
   void step(raft::Message message);
+  // A part of a message of `peer` came in (raft::Node::receiving_from).
+  void receiving_from(raft::NodeId peer);
   void persisted(raft::Persist persist);
   // Proposes, sends, persists, applies, answers. True if there is more to do at once.
   bool end_turn();

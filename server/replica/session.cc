@@ -125,14 +125,15 @@ bool Session::can_resume() const {
     case Wait::kDrained:
       return issued_ == completed_;
     case Wait::kReplies:
-      return expected_bytes_ + output_.size() <= replica_.options().session_reply_bytes_max / 2 ||
-             issued_ == completed_;
+      return issued_ == completed_ ||
+             (replies_fit(wait_bytes_) &&
+              expected_bytes_ + output_.size() <= replica_.options().session_reply_bytes_max / 2);
     case Wait::kReplica:
       return !replica_.node().is_leader() || replica_.accepts_commands();
     case Wait::kApplied:
       return replica_.applied_batch() >= watch_after_ || watches_changed();
     case Wait::kReplicated:
-      return replica_.monotonic_us() >= wait_deadline_us_ ||
+      return !replica_.node().is_leader() || replica_.monotonic_us() >= wait_deadline_us_ ||
              replica_.replicas_with(last_write_index_) >= wait_replicas_;
   }
   return true;
@@ -209,7 +210,10 @@ Execution Session::run_data(const CommandSpec& spec, Args args) {
     return Execution::kDone;
   }
   const size_t expected = expected_reply(spec, args);
-  if (!replies_fit(expected)) return wait_for(Wait::kReplies);
+  if (!replies_fit(expected)) {
+    wait_bytes_ = expected;
+    return wait_for(Wait::kReplies);
+  }
   begin_command(&spec, args);
   replica_.add_read(take_origin(expected), spec, args);
   return Execution::kDone;
@@ -266,6 +270,8 @@ void Session::end_reply(const Origin& origin) {
   ++completed_;
   --state_.outstanding;
   expected_bytes_ -= origin.expected_bytes;
+  // A silent command leaves no bytes, but fewer are outstanding, and replies may stand behind it.
+  if (origin.silent && !closed()) notify_output();
   while (!held_.empty() && held_.front().after == completed_) {
     output_.append(held_.front().reply);
     held_bytes_ -= held_.front().reply.size();

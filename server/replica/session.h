@@ -140,6 +140,7 @@ class Session final : public RequestSink {
 
   Wait wait_ = Wait::kNone;
   size_t expected_bytes_ = 0;  // of the replies to outstanding reads
+  size_t wait_bytes_ = 0;      // of the reply to the read that waits for kReplies
   BatchNumber reads_after_ = 0;
   int postponed_reads_ = 0;
   uint64_t last_write_index_ = 0;

@@ -115,7 +115,10 @@ Execution Session::exec() {
   if (!in_multi_) return refuse("ERR EXEC without MULTI", args, &spec);
   const QueueShape shape = queue_shape();
   const bool here = shape.data && !shape.writes && !replica_.leads() && shape.may_run_here;
-  if (!multi_failed_ && shape.data && !here && replica_.leads()) {
+  // That the watched keys have not changed is known to whoever leads, even if there is nothing else
+  // to do.
+  const bool replicated = (shape.data || !watched_.empty()) && !here;
+  if (!multi_failed_ && replicated && replica_.leads()) {
     if (!replica_.accepts_commands()) return wait_for(Wait::kReplica);
     // What was proposed before WATCH may yet change a watched key by its expiry: know it first.
     if (!watched_.empty() && !watches_changed() && replica_.applied_batch() < watch_after_) {
@@ -126,13 +129,13 @@ Execution Session::exec() {
   ++replica_.state().stats_of(spec, args).calls;
   if (multi_failed_) {
     answer_error("EXECABORT Transaction discarded because of previous errors.");
-  } else if ((shape.data || !watched_.empty()) && !here && !replica_.leads()) {
+  } else if (replicated && !replica_.leads()) {
     answer_error(replica_.redirect(shape.slot));
   } else if (!watched_.empty() && watches_changed()) {
     local_reply_.clear();
     resp::ReplyWriter(local_reply_, state_.protocol).null_array();
     answer(local_reply_);
-  } else if (!shape.data || here) {
+  } else if (!replicated) {
     exec_here();
   } else {
     exec_replicated(shape);
@@ -197,7 +200,7 @@ void Session::exec_replicated(const QueueShape& shape) {
     }
   }
   std::string arguments;
-  append_transaction(arguments, data_commands);
+  if (data_commands > 0) append_transaction(arguments, data_commands);
   arguments += commands;
   const bool watched = !watched_.empty();
   unwatch();  // before its own writes touch what it watched
@@ -290,9 +293,12 @@ Execution Session::wait_for_replicas(Args args) {
   wait_replicas_ = replicas > 0 ? static_cast<size_t>(replicas) : 0;
   const size_t reached = replica_.replicas_with(last_write_index_);
   if (wait_deadline_us_ == 0) {
-    wait_deadline_us_ = timeout_ms == 0
-                            ? std::numeric_limits<uint64_t>::max()
-                            : replica_.monotonic_us() + static_cast<uint64_t>(timeout_ms) * 1000;
+    constexpr int64_t kLongestMs = std::numeric_limits<int64_t>::max() / 1'000'000;
+    wait_deadline_us_ =
+        timeout_ms == 0 ? std::numeric_limits<uint64_t>::max()
+                        : replica_.monotonic_us() + std::min(static_cast<uint64_t>(timeout_ms),
+                                                             static_cast<uint64_t>(kLongestMs)) *
+                                                        1000;
   }
   if (reached < wait_replicas_ && replica_.monotonic_us() < wait_deadline_us_) {
     return wait_for(Wait::kReplicated);

@@ -20,6 +20,11 @@ constexpr std::string_view kUnknownOutcome =
 
 bool Replica::end_turn() {
   touch();
+  // The process may have been stopped since the turn began, and what came meanwhile was read in it:
+  // a lease is judged by a look at the clock that is later than all of that.
+  turn_started_us_ = ports_.now_monotonic_us();
+  monotonic_us_ = std::max(monotonic_us_, turn_started_us_);
+  node_.tick(monotonic_us_);
   notice_leadership();
   if (leading_term_ != 0) {
     expire_keys();
@@ -27,8 +32,9 @@ bool Replica::end_turn() {
     reads_.register_groups([this] { return node_.read(); });
     propose_batches();
   }
-  turn_started_us_ = ports_.now_monotonic_us();
   apply_slice();
+  // What was left over from the last turn may have asked for an entry that settles deadlines.
+  if (leading_term_ != 0) propose_batches();
   while (node_.has_ready() && unapplied_.empty()) {
     carry_out(node_.take_ready());
     // What was committed may have made room for batches that waited.

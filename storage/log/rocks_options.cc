@@ -96,5 +96,7 @@ rocksdb::ColumnFamilyOptions meta_family_options(size_t memtable_bytes) {
 // Debian's RocksDB is not built with ThreadSanitizer, which therefore misses RocksDB's own atomics
 // and sees races where it frees what it handed out.
 extern "C" const char* __tsan_default_suppressions();  // NOLINT(bugprone-reserved-identifier)
-extern "C" const char* __tsan_default_suppressions() { return "called_from_lib:librocksdb.so\n"; }
+extern "C" const char* __tsan_default_suppressions() {
+  return "race:librocksdb.so\n";
+}
 #endif

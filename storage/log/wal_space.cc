@@ -86,6 +86,11 @@ bool WalSpace::is_wal(const std::string& name) const {
   return name.starts_with(directory_ + "/") && name.ends_with(".log");
 }
 
+// A write-ahead log may have outgrown its spare by a write, or by many if flushes were slow.
+bool WalSpace::is_right_size(uint64_t bytes) const {
+  return bytes >= file_bytes_ && bytes < 2 * file_bytes_;
+}
+
 std::string WalSpace::spare_name(uint64_t number) const {
   return fmt::format("{}/{:06}", directory_, number);
 }
@@ -102,7 +107,7 @@ void WalSpace::adopt_leftovers() {
     uint64_t bytes = 0;
     const bool whole = name.ends_with(kReadySuffix) && ready_.size() < files_max_ &&
                        target()->GetFileSize(path, IOOptions(), &bytes, nullptr).ok() &&
-                       bytes == file_bytes_;
+                       is_right_size(bytes);
     if (whole) {
       ready_.push_back(path);
     } else {
@@ -142,10 +147,9 @@ IOStatus WalSpace::DeleteFile(const std::string& name, const IOOptions& options,
   {
     const std::lock_guard lock(mutex_);
     uint64_t bytes = 0;
-    const bool wanted = thread_.joinable() && !ending_ &&
-                        ready_.size() + worn_.size() + preparing_ < files_max_ &&
-                        target()->GetFileSize(name, options, &bytes, debug).ok() &&
-                        bytes >= file_bytes_ && bytes < 2 * file_bytes_;
+    const bool wanted =
+        thread_.joinable() && !ending_ && ready_.size() + worn_.size() + preparing_ < files_max_ &&
+        target()->GetFileSize(name, options, &bytes, debug).ok() && is_right_size(bytes);
     const std::string worn = spare_name(next_number_) + kWornSuffix;
     if (!wanted || !target()->RenameFile(name, worn, options, debug).ok()) {
       return FileSystemWrapper::DeleteFile(name, options, debug);
@@ -187,23 +191,24 @@ void WalSpace::run() {
   }
 }
 
-// Makes `file` exist with file_bytes_ zeros, or nearly as many, all of them on the disk.
+// Makes `file` if it is not there, and fills it with zeros that are on the disk: all of it, and
+// file_bytes_ at least.
 IOStatus WalSpace::prepare(const std::string& file) const {
-  IOStatus status = target()->FileExists(file, IOOptions(), nullptr);
-  if (status.IsNotFound()) {
+  uint64_t bytes = 0;
+  IOStatus status = target()->GetFileSize(file, IOOptions(), &bytes, nullptr);
+  if (!status.ok()) {
     std::unique_ptr<rocksdb::FSWritableFile> made;
     status = target()->NewWritableFile(file, rocksdb::FileOptions(), &made, nullptr);
     if (status.ok()) status = made->Close(IOOptions(), nullptr);
-  } else if (status.ok()) {
-    status = target()->Truncate(file, file_bytes_, IOOptions(), nullptr);
   }
   std::unique_ptr<rocksdb::FSRandomRWFile> opened;
   if (status.ok()) {
     status = target()->NewRandomRWFile(file, rocksdb::FileOptions(), &opened, nullptr);
   }
+  bytes = std::max<uint64_t>(bytes, file_bytes_);
   const std::string zeros(kStepBytes, '\0');
-  for (uint64_t at = 0; status.ok() && at < file_bytes_; at += zeros.size()) {
-    const size_t step = std::min<uint64_t>(zeros.size(), file_bytes_ - at);
+  for (uint64_t at = 0; status.ok() && at < bytes; at += zeros.size()) {
+    const size_t step = std::min<uint64_t>(zeros.size(), bytes - at);
     status = opened->Write(at, rocksdb::Slice(zeros.data(), step), IOOptions(), nullptr);
     if (status.ok()) status = opened->Sync(IOOptions(), nullptr);
   }

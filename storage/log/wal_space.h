@@ -46,6 +46,7 @@ class WalSpace : public rocksdb::FileSystemWrapper {
 
  private:
   bool is_wal(const std::string& name) const;
+  bool is_right_size(uint64_t bytes) const;
   std::string spare_name(uint64_t number) const;
   void adopt_leftovers();
   void run();

@@ -156,6 +156,7 @@ class AsStranger {
 
 TEST_F(DataDirectory, WhereNothingMayBeWrittenIsRefused) {
   fs::permissions(dir_.path(), fs::perms{0755});
+  fs::permissions(fs::path(dir_.path()).parent_path(), fs::perms{0755});
   fs::create_directories(path_);
   fs::permissions(path_, fs::perms{0555});
   {

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <cstdlib>
 #include <utility>
@@ -47,19 +48,52 @@ class MemoryWorld : public StoreWorld {
   MemoryLogStore store_;
 };
 
-std::filesystem::path temp_root() {
-  constexpr uintmax_t kRoomBytes = uintmax_t{1} << 30;
-  const std::filesystem::path memory = "/dev/shm";
-  std::error_code error;
-  const auto space = std::filesystem::space(memory, error);
-  const bool roomy = !error && space.available >= kRoomBytes;
-  return roomy ? memory : std::filesystem::temp_directory_path();
-}
+// Where the directories of this run are. A death test's or crash test's child, which can't clean
+// up, uses its parent's, who removes it all at the end.
+class RunDirectory {
+ public:
+  RunDirectory() {
+    if (const char* parents = std::getenv(kVariable)) {
+      path_ = parents;
+      return;
+    }
+    std::string path = root() / "raftkv-contract-XXXXXX";
+    if (::mkdtemp(path.data()) == nullptr) throw std::runtime_error("no temporary directory");
+    path_ = path;
+    ours_ = true;
+    ::setenv(kVariable, path_.c_str(), 1);
+  }
+  ~RunDirectory() {
+    std::error_code ignored;
+    if (ours_ && ::getpid() == maker_) std::filesystem::remove_all(path_, ignored);
+  }
+  RunDirectory(const RunDirectory&) = delete;
+  RunDirectory& operator=(const RunDirectory&) = delete;
+
+  const std::filesystem::path& path() const { return path_; }
+
+ private:
+  static constexpr char kVariable[] = "RAFTKV_CONTRACT_TEST_DIRECTORY";
+
+  static std::filesystem::path root() {
+    constexpr uintmax_t kRoomBytes = uintmax_t{1} << 30;
+    const std::filesystem::path memory = "/dev/shm";
+    std::error_code error;
+    const auto space = std::filesystem::space(memory, error);
+    const bool roomy = !error && space.available >= kRoomBytes;
+    return roomy ? memory : std::filesystem::temp_directory_path();
+  }
+
+  std::filesystem::path path_;
+  bool ours_ = false;
+  pid_t maker_ = ::getpid();
+};
 
 }  // namespace
 
 TempDir::TempDir() {
-  std::string path = temp_root() / "raftkv-contract-XXXXXX";
+  static const RunDirectory run;
+  std::string path = run.path() / "XXXXXX";
   if (::mkdtemp(path.data()) == nullptr) throw std::runtime_error("no temporary directory");
   path_ = path;
 }

@@ -1,7 +1,9 @@
-// A cluster of one: the production replica with a log in memory, time and disk in the test's hands,
-// and clients that speak in words and get replies as bytes.
+// The production replica with a log in memory, time and disk in the test's hands, and clients that
+// speak in words and get replies as bytes. It is alone, or leads followers that agree with whatever
+// they are told until the test silences them.
 #pragma once
 
+#include <algorithm>
 #include <deque>
 #include <memory>
 #include <sstream>
@@ -18,21 +20,29 @@ namespace raftkv::test {
 
 class OneNode final : public server::ReplicaPorts {
  public:
-  explicit OneNode(server::ReplicaOptions options = {}) {
+  // Leads `voters` nodes, itself included, when it returns.
+  explicit OneNode(server::ReplicaOptions options = {}, size_t voters = 1) {
     options.raft.id = 1;
-    options.raft.voters = {1};
-    host_.members_field.resize(1);
+    host_.members_field.resize(voters);
+    for (const server::Member& member : host_.members_field) {
+      options.raft.voters.push_back(member.id);
+    }
     replica_ = std::make_unique<server::Replica>(options, *disk_.recover(), disk_,
                                                  host_.members_field, stats_, *this);
     settle();
+    while (!replica_->node().is_leader()) {
+      pass_ms(50);
+      settle();
+    }
   }
 
-  // Turns and disk writes until nothing is left to do.
+  // Turns, disk writes and the followers' answers until nothing is left to do.
   void settle() {
     bool more = true;
     while (more) {
       more = replica_->end_turn();
       if (disk_works_) more |= finish_writes();
+      more |= deliver_answers();
     }
   }
   // One turn; the disk does not move.
@@ -48,6 +58,27 @@ class OneNode final : public server::ReplicaPorts {
     }
     return any;
   }
+  // The answers of the followers reach the replica.
+  bool deliver_answers() {
+    const bool any = !answers_.empty();
+    while (!answers_.empty()) {
+      raft::Message answer = std::move(answers_.front());
+      answers_.pop_front();
+      replica_->step(std::move(answer));
+    }
+    return any;
+  }
+  void silence_followers() { followers_answer_ = false; }
+  void wake_followers() { followers_answer_ = followers_store_ = true; }
+  // They still follow, but what they are sent for their logs stays on their way to the disk.
+  void stop_followers_disks() { followers_store_ = false; }
+  // Node 2 leads a later term: this node learns of it, and steps down.
+  void depose() {
+    replica_->step({.from = 2,
+                    .to = 1,
+                    .term = replica_->node().term() + 1,
+                    .body = raft::Heartbeat{.commit = 0, .round = 1}});
+  }
   void stop_disk() { disk_works_ = false; }
   void start_disk() { disk_works_ = true; }
   // Both clocks move on.
@@ -61,7 +92,23 @@ class OneNode final : public server::ReplicaPorts {
   FakeHost& host() { return host_; }
   uint64_t now_ms() const { return static_cast<uint64_t>(wall_us_) / 1000; }
 
-  void send(raft::Message) override {}
+  void send(raft::Message message) override {
+    if (!followers_answer_) return;
+    raft::Message answer{.from = message.to, .to = 1, .term = message.term, .body = {}};
+    if (const auto* vote = std::get_if<raft::VoteRequest>(&message.body)) {
+      answer.body = raft::VoteReply{.pre = vote->pre, .granted = true};
+    } else if (const auto* append = std::get_if<raft::Append>(&message.body)) {
+      if (!followers_store_) return;
+      const raft::Index match = append->prev_index + append->entries.size();
+      follower_last_ = std::max(follower_last_, match);
+      answer.body = raft::AppendReply{.accepted = true, .match = match};
+    } else if (const auto* heartbeat = std::get_if<raft::Heartbeat>(&message.body)) {
+      answer.body = raft::HeartbeatReply{.round = heartbeat->round, .last_index = follower_last_};
+    } else {
+      return;
+    }
+    answers_.push_back(std::move(answer));
+  }
   void persist(raft::Persist persist) override {
     disk_.stage(persist);
     writing_.push_back(std::move(persist));
@@ -75,6 +122,10 @@ class OneNode final : public server::ReplicaPorts {
   server::Stats stats_;
   storage::MemoryLogStore disk_;
   std::deque<raft::Persist> writing_;
+  std::deque<raft::Message> answers_;
+  raft::Index follower_last_ = 0;
+  bool followers_answer_ = true;
+  bool followers_store_ = true;
   bool disk_works_ = true;
   uint64_t monotonic_us_ = 1'000'000;
   int64_t wall_us_ = 1'767'225'600'000'000;
@@ -111,6 +162,8 @@ class Client final : public server::SessionOwner {
 
   server::Session& session() { return *session_; }
   bool may_resume_called() { return std::exchange(resume_, false); }
+  // What a connection goes by: without it nothing is flushed, and nothing more is parsed.
+  bool output_ready_called() { return std::exchange(output_ready_, false); }
 
   void output_ready() override { output_ready_ = true; }
   void may_resume() override { resume_ = true; }

@@ -271,10 +271,17 @@ TEST(ClusterClientDeadline, AnotherNodeIsAskedWhenOneKeepsAReadWaiting) {
   EXPECT_EQ(client.command({"GET", "k"}, Retry::kRead)->text, "v");
 }
 
-TEST(ClusterClientDeadline, BytesThatTrickleInDoNotExtendIt) {
-  FakeNode node(in_turn({{.bytes = "$1000\r\n" + std::string(1000, 'x'), .trickle = 10ms}}));
-  ClusterClient client({node.address()}, quick(300ms));
-  const Result result = timed(300ms, [&] { return client.command({"INCR", "k"}, Retry::kUnsafe); });
+TEST(ClusterClientDeadline, AWriteThatMayNotBeRepeatedIsWaitedForLongerThanOneAttempt) {
+  FakeNode node(in_turn({{.bytes = ":1\r\n", .delay = 300ms}}));
+  ClusterClient client({node.address()}, quick(3000ms));
+  const Result result = client.command({"INCR", "k"}, Retry::kUnsafe);
+  ASSERT_TRUE(result) << result.error().text;
+}
+
+TEST(ClusterClientDeadline, AReplyThatNeverEndsDoesNotExtendIt) {
+  FakeNode node(in_turn({{.bytes = "$2000000000\r\n", .endless = true}}));
+  ClusterClient client({node.address()}, quick(200ms));
+  const Result result = timed(200ms, [&] { return client.command({"INCR", "k"}, Retry::kUnsafe); });
   expect_error(result, Kind::kOutcomeUnknown, "timed out");
 }
 

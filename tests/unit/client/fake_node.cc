@@ -153,13 +153,10 @@ bool FakeNode::answer_request(int fd, const Args& args) {
     answer = handler_(args);
   }
   if (answer.delay.count() > 0) std::this_thread::sleep_for(answer.delay);
-  if (answer.trickle.count() == 0) {
-    if (!send_all(fd, answer.bytes)) return false;
-  } else {
-    for (const char byte : answer.bytes) {
-      if (!send_all(fd, {&byte, 1})) return false;
-      std::this_thread::sleep_for(answer.trickle);
-    }
+  if (!send_all(fd, answer.bytes)) return false;
+  const std::string more(answer.endless ? 256 * 1024 : 0, 'x');
+  while (answer.endless) {
+    if (!send_all(fd, more)) return false;
   }
   return !answer.close;
 }

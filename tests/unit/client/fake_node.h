@@ -17,10 +17,10 @@ namespace raftkv::client {
 using Args = std::vector<std::string>;
 
 struct Answer {
-  std::string bytes;                     // sent as they are
-  bool close = false;                    // then the connection is closed
-  std::chrono::milliseconds delay{0};    // before the answer
-  std::chrono::milliseconds trickle{0};  // between its bytes
+  std::string bytes;                   // sent as they are
+  bool close = false;                  // then the connection is closed
+  std::chrono::milliseconds delay{0};  // before the answer
+  bool endless = false;                // then more and more bytes follow, without a pause
 };
 
 inline Answer ok() {

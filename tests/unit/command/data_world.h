@@ -15,7 +15,7 @@ inline std::string read_reply(std::string_view& bytes) {
   const size_t end = bytes.find("\r\n");
   if (end == std::string_view::npos) return "malformed";
   const char mark = bytes[0];
-  const std::string text(bytes.substr(1, end - 1));
+  std::string text(bytes.substr(1, end - 1));
   bytes.remove_prefix(end + 2);
   const auto list = [&](size_t count, std::string_view brackets) {
     std::string out(1, brackets[0]);

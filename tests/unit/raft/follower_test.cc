@@ -171,7 +171,7 @@ TEST_F(FollowerDeathTest, DiesWhenItsDiskLostWhatTheLeaderKnowsItSynced) {
 
 TEST_F(Follower, IgnoresEntriesThatContradictThemselves) {
   Host host = with({1}, 1);
-  const auto try_entries = [&](std::vector<Entry> entries) {
+  const auto try_entries = [&](const std::vector<Entry>& entries) {
     host.hears(2, 3, Append{.prev_index = 1, .prev_term = 1, .commit = 0, .entries = entries});
   };
   auto gap = entries_of({1, 1}, 2);

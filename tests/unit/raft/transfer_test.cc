@@ -73,7 +73,7 @@ TEST(Transfer, ThatFailsEndsAfterOneTimeoutAndProposalsGoOn) {
   ASSERT_TRUE(host->transfer(2));
   const MonotonicUs end = host.now() + kTimeout;
   while (host.now() < end) {
-    EXPECT_LE(host->next_deadline(), end);
+    ASSERT_LE(host->next_deadline(), end);
     EXPECT_FALSE(host.propose("x"));
     host.advance_to_deadline();
     for (NodeId id : {2, 3}) host.hears(id, 1, HeartbeatReply{.round = 1, .last_index = 1});

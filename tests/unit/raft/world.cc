@@ -54,7 +54,7 @@ void World::turn(Member& member) {
   member.node->tick(clock(member));
 }
 
-void World::launch(Message message) {
+void World::launch(const Message& message) {
   if (!calm_ && chance(profile_.loss, 100)) return;
   const uint64_t copies = !calm_ && chance(profile_.duplication, 100) ? 2 : 1;
   for (uint64_t i = 0; i < copies; i++) {
@@ -67,7 +67,7 @@ void World::carry_out(Member& member) {
   // One Ready a turn, as a host would: the rest waits.
   if (!member.node->has_ready()) return;
   Ready ready = member.node->take_ready();
-  for (Message& message : ready.send_now) launch(std::move(message));
+  for (const Message& message : ready.send_now) launch(message);
   if (ready.persist) member.disk.queue(std::move(*ready.persist));
   for (const Entry& entry : ready.apply) check_applied(member, entry);
   for (const ReadGrant& grant : ready.reads) check_grant(member, grant);
@@ -103,7 +103,7 @@ void World::sync_some() {
     while (!member.synced.empty()) {
       Persist done = std::move(member.synced.front());
       member.synced.pop_front();
-      for (Message& message : done.sealed) launch(std::move(message));
+      for (const Message& message : done.sealed) launch(message);
       if (each || member.synced.empty()) member.node->persisted(done.token);
     }
     check(member);

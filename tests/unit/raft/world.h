@@ -68,7 +68,7 @@ class World {
   void crash(Member& member);
   void turn(Member& member);  // tick
   void carry_out(Member& member);
-  void launch(Message message);
+  void launch(const Message& message);
   void deliver_some();
   void sync_some();
   void ask_something();

@@ -87,19 +87,19 @@ class PeerTransportTest : public testing::Test {
   }
 
   PeerOptions options(uint64_t id) const {
-    return {.cluster_id = kCluster,
-            .self_id = id,
-            .incarnation = 1000 + id,
-            .listen_host = "127.0.0.1",
-            .listen_port = members_.at(id - 1).peer_port,
-            .members = members_,
-            .reconnect_min_ms = 2,
-            .reconnect_max_ms = 50,
-            .handshake_timeout_ms = 500,
-            .ping_interval_ms = 20,
-            .silence_max_ms = 300,
-            .known_incarnations = {},
-            .on_peer_incarnation = nullptr};
+    PeerOptions options;
+    options.cluster_id = kCluster;
+    options.self_id = id;
+    options.incarnation = 1000 + id;
+    options.listen_host = "127.0.0.1";
+    options.listen_port = members_.at(id - 1).peer_port;
+    options.members = members_;
+    options.reconnect_min_ms = 2;
+    options.reconnect_max_ms = 50;
+    options.handshake_timeout_ms = 500;
+    options.ping_interval_ms = 20;
+    options.silence_max_ms = 300;
+    return options;
   }
   std::unique_ptr<Node> start(PeerOptions with) {
     auto node = std::make_unique<Node>(loop_, nodes_, std::move(with));
@@ -418,7 +418,9 @@ TEST_F(PeerTransportTest, AFrameBeyondTheLimitIsNotSent) {
 }
 
 TEST_F(PeerTransportTest, ASecondConnectionOfAPeerReplacesTheFirst) {
-  const auto one = start(1);
+  PeerOptions patient = options(1);
+  patient.silence_max_ms = 600'000;
+  const auto one = start(std::move(patient));
   Socket first = Socket::connect(port(1));
   first.send(hello_bytes(hello_from(3, 1)));
   ASSERT_TRUE(until(first, [&] { return !first.incoming.empty(); }));
