@@ -102,8 +102,7 @@ class Source {
   std::string error_;
 };
 
-// --- bodies
-// ---------------------------------------------------------------------------------------
+// --- bodies ------------------------------------------------------------------------------------
 
 void put_body(const VoteRequest& body, std::string& out) {
   put_byte(out, static_cast<uint8_t>(Kind::kVoteRequest));

@@ -59,8 +59,7 @@ bool Election::loyal() const {
          core_.now < last_contact_ + core_.options.election_timeout_us;
 }
 
-// --- campaigning
-// ----------------------------------------------------------------------------------
+// --- campaigning -------------------------------------------------------------------------------
 
 void Election::pre_campaign() {
   core_.role = Role::kPreCandidate;
@@ -150,8 +149,7 @@ void Election::on_timeout_now(const Message& message) {
   if (from_our_leader && !core_.disk_stalled()) campaign(/*transfer=*/true);
 }
 
-// --- voting
-// ---------------------------------------------------------------------------------------
+// --- voting ------------------------------------------------------------------------------------
 
 bool Election::log_is_recent_enough(const VoteRequest& request) const {
   const Term own_term = core_.log.last_term();

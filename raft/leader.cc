@@ -27,8 +27,7 @@ size_t Leader::place(NodeId id) const {
   return i;
 }
 
-// --- time
-// -----------------------------------------------------------------------------------------
+// --- time --------------------------------------------------------------------------------------
 
 bool Leader::tick() {
   if (core_.now >= quorum_deadline() || core_.disk_stalled()) return false;
@@ -60,8 +59,7 @@ bool Leader::active(const Progress& peer) const {
   return core_.now < peer.last_heard() + core_.options.election_timeout_us;
 }
 
-// --- replication
-// ----------------------------------------------------------------------------------
+// --- replication -------------------------------------------------------------------------------
 
 std::expected<Index, ProposeError> Leader::propose(Payload payload, uint64_t time_us) {
   if (transfer_target_ != 0) return std::unexpected(ProposeError::kTransferring);
@@ -144,8 +142,7 @@ void Leader::advance_commit() {
   }
 }
 
-// --- rounds, reads and the lease
-// ------------------------------------------------------------------
+// --- rounds, reads and the lease ---------------------------------------------------------------
 
 void Leader::send_heartbeats() {
   start_round();
@@ -199,8 +196,7 @@ bool Leader::has_ready() const {
   });
 }
 
-// --- transfer
-// -------------------------------------------------------------------------------------
+// --- transfer ----------------------------------------------------------------------------------
 
 bool Leader::transfer(NodeId target) {
   if (transfer_target_ != 0) return target == 0 || target == transfer_target_;
@@ -225,8 +221,7 @@ void Leader::advance_transfer() {
   core_.send(transfer_target_, core_.term(), TimeoutNow{});
 }
 
-// --- questions
-// ------------------------------------------------------------------------------------
+// --- questions ---------------------------------------------------------------------------------
 
 std::vector<PeerStatus> Leader::peer_status() const {
   std::vector<PeerStatus> status;

@@ -82,8 +82,7 @@ void Node::Impl::tick(MonotonicUs now) {
   settle();
 }
 
-// --- messages
-// -------------------------------------------------------------------------------------
+// --- messages ----------------------------------------------------------------------------------
 
 bool Node::Impl::is_nonsense(const Message& message) const {
   if (message.to != core.self() || message.from == core.self()) return true;
@@ -176,8 +175,7 @@ void Node::Impl::receiving_from(NodeId peer) {
   core.reply(peer, HeartbeatReply{.round = 0, .last_index = core.log.last_index()});
 }
 
-// --- outputs
-// --------------------------------------------------------------------------------------
+// --- outputs -----------------------------------------------------------------------------------
 
 Ready Node::Impl::take_ready() {
   Ready ready;
@@ -195,8 +193,7 @@ bool Node::Impl::has_ready() const {
          (leadership && leadership->has_ready());
 }
 
-// --- the face
-// -------------------------------------------------------------------------------------
+// --- the face ----------------------------------------------------------------------------------
 
 Node::Node(Options options, const Restored& restored, const LogReader& reader, MonotonicUs now)
     : impl_(std::make_unique<Impl>(std::move(options), restored, reader, now)) {}

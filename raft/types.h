@@ -53,7 +53,7 @@ struct HardState {
   friend bool operator==(const HardState&, const HardState&) = default;
 };
 
-// --- messages -----------------------------------------------------------------------------------
+// --- messages ----------------------------------------------------------------------------------
 
 // Asks for a vote, or (pre) whether a vote would be given (thesis 9.6). `Message::term` is the term
 // the candidate campaigns for, also in a pre-vote, where it is not yet its own.

@@ -166,6 +166,7 @@ void Server::run() {
 void Server::turn() {
   bool more = false;
   for (int i = 0; i < kTurnsInARow; ++i) {
+    clients_->resume();
     more = replica_->end_turn();
     peers_->flush();
     clients_->flush();

@@ -127,8 +127,7 @@ TEST(Disk, SealedMessagesWaitForAnEarlierWriteIfThereIsNothingNewToWrite) {
   EXPECT_THAT(host.take<AppendReply>(), SizeIs(2));
 }
 
-// --- a hung disk (hashicorp/raft #683, TiKV #19626)
-// ---------------------------------------------------
+// --- a hung disk (hashicorp/raft #683, TiKV #19626) --------------------------------------------
 
 TEST(DiskStall, ALeaderWhoseDiskHangsStepsDown) {
   Host host(options_for(1, {1, 2, 3}), kStart);

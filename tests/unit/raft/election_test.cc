@@ -27,8 +27,7 @@ VoteRequest pre_vote_request(Index last_index, Term last_term) {
   return {.pre = true, .transfer = false, .last_index = last_index, .last_term = last_term};
 }
 
-// --- timers
-// -----------------------------------------------------------------------------------------
+// --- timers ------------------------------------------------------------------------------------
 
 TEST(Election, TimeoutsAreDrawnFromOneToTwoTimeouts) {
   std::set<uint64_t> drawn;
@@ -68,8 +67,7 @@ TEST(Election, NothingHappensBeforeTheDeadlineAndSomethingAtIt) {
   EXPECT_EQ(host->role(), Role::kPreCandidate);
 }
 
-// --- pre-vote
-// ---------------------------------------------------------------------------------------
+// --- pre-vote ----------------------------------------------------------------------------------
 
 TEST(Election, APreCandidateDoesNotRaiseItsTermNorForgetItsVote) {
   Host host = follower_with({1, 1}, {.term = 4, .vote = 3, .commit = 0});
@@ -171,8 +169,7 @@ TEST(Election, APreVoteGrantedForAnotherTermDoesNotCount) {
   EXPECT_EQ(host->role(), Role::kCandidate);
 }
 
-// --- candidates
-// -------------------------------------------------------------------------------------
+// --- candidates --------------------------------------------------------------------------------
 
 TEST(Election, ACandidateAsksOnlyWhenItsTermAndVoteAreDurable) {
   Host host(options_for(1, kThree), kStart);
@@ -248,8 +245,7 @@ TEST(Election, ACandidateYieldsToTheLeaderOfItsTerm) {
   EXPECT_EQ(host->leader(), 3U);
 }
 
-// --- votes
-// ------------------------------------------------------------------------------------------
+// --- votes -------------------------------------------------------------------------------------
 
 TEST(Vote, IsDurableBeforeTheReplyLeaves) {
   Host host(options_for(1, kThree), kStart);
@@ -368,8 +364,7 @@ TEST(Vote, ThatIsRefusedLeavesTheTimerAlone) {
   EXPECT_EQ(host->next_deadline(), deadline);
 }
 
-// --- terms
-// ------------------------------------------------------------------------------------------
+// --- terms -------------------------------------------------------------------------------------
 
 TEST(Term, AHigherOneMakesALeaderFollowAndIsPersisted) {
   for (const auto& body : std::vector<decltype(Message::body)>{
@@ -424,8 +419,7 @@ TEST(Term, ACandidateOfAHigherTermUnseatsALeaderThatBothersIt) {
   EXPECT_EQ(cluster[odd]->leader(), cluster.leader());
 }
 
-// --- strangers
-// --------------------------------------------------------------------------------------
+// --- strangers ---------------------------------------------------------------------------------
 
 TEST(Stranger, IsIgnoredWhateverItSays) {
   Host host(options_for(1, kThree), kStart);
@@ -457,8 +451,7 @@ TEST(StrangerDeathTest, TwoLeadersInOneTermEndTheProcess) {
   EXPECT_DEATH(host.hears(3, 1, Heartbeat{.round = 1}), "has two leaders, 2 and 3");
 }
 
-// --- check-quorum
-// -----------------------------------------------------------------------------------
+// --- check-quorum ------------------------------------------------------------------------------
 
 TEST(CheckQuorum, ALeaderStepsDownWhenAMajorityIsSilent) {
   Host host(options_for(1, {1, 2, 3, 4, 5}), kStart);
@@ -548,8 +541,7 @@ TEST(CheckQuorum, AFollowerWithoutALinkToTheLeaderChangesNothing) {
   EXPECT_EQ(cluster[leader]->term(), term);
 }
 
-// --- becoming leader
-// --------------------------------------------------------------------------------
+// --- becoming leader ---------------------------------------------------------------------------
 
 TEST(NewLeader, OpensItsTermWithANoopAtTheTimeOfTheLastEntry) {
   Host host = follower_with({1, 1}, {.term = 1, .vote = 0, .commit = 0});

@@ -188,8 +188,7 @@ TEST_F(Follower, IgnoresEntriesThatContradictThemselves) {
   EXPECT_THAT(host.take_sent(), IsEmpty());
 }
 
-// --- commit and apply
-// -------------------------------------------------------------------------------
+// --- commit and apply --------------------------------------------------------------------------
 
 TEST_F(Follower, AppliesUpToTheLeadersCommitButNoFurtherThanItsOwnLog) {
   Host host = with({}, 1);
@@ -241,8 +240,7 @@ TEST_F(Follower, AnEntryLargerThanTheSliceIsHandedOutAlone) {
   EXPECT_THAT(host->take_ready().apply, SizeIs(1));
 }
 
-// --- restart
-// ----------------------------------------------------------------------------------------
+// --- restart -----------------------------------------------------------------------------------
 
 TEST_F(Follower, RestoresTermVoteAndLogAndAppliesFromTheStart) {
   Host host = with({1, 1, 2}, 5, 2);

@@ -30,8 +30,7 @@ std::vector<Entry> entries_of(const std::vector<Term>& terms, Index first) {
   return entries;
 }
 
-// --- FakeDisk
-// -------------------------------------------------------------------------------------
+// --- FakeDisk ----------------------------------------------------------------------------------
 
 void FakeDisk::read(Index first, Index last, size_t bytes_limit, std::vector<Entry>& out) const {
   reads_++;
@@ -72,8 +71,7 @@ Restored FakeDisk::restored() const {
   return restored;
 }
 
-// --- Host
-// -----------------------------------------------------------------------------------------
+// --- Host --------------------------------------------------------------------------------------
 
 Host::Host(Options options, MonotonicUs now) : Host(std::move(options), now, {}, {}) {}
 

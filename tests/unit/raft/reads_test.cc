@@ -227,8 +227,7 @@ TEST_F(Read, OnAnIsolatedLeaderIsNotGranted) {
   EXPECT_FALSE(cluster[leader].granted(read));
 }
 
-// --- leases
-// -----------------------------------------------------------------------------------------
+// --- leases ------------------------------------------------------------------------------------
 
 TEST_F(Read, UnderALeaseAsksNobody) {
   Host host = leader(true);

@@ -56,8 +56,7 @@ class Replication : public testing::Test {
   }
 };
 
-// --- commit
-// -----------------------------------------------------------------------------------------
+// --- commit ------------------------------------------------------------------------------------
 
 TEST_F(Replication, AnEntryIsCommittedByAMajorityOfDisks) {
   Host host = leader();
@@ -161,8 +160,7 @@ TEST_F(Replication, AHeartbeatTellsAFollowerOnlyWhatItSurelyHas) {
   EXPECT_EQ(host.take<Heartbeat>(3).at(0).commit, 1U) << "it acknowledged the no-op, no more";
 }
 
-// --- batches and windows
-// ----------------------------------------------------------------------------
+// --- batches and windows -----------------------------------------------------------------------
 
 TEST_F(Replication, ProposalsOfOneTurnShareAnAppend) {
   Host host = leader();
@@ -294,8 +292,7 @@ TEST_F(Replication, OneReadOfTheDiskAFollowerAndTurn) {
   }
 }
 
-// --- conflicts
-// --------------------------------------------------------------------------------------
+// --- conflicts ---------------------------------------------------------------------------------
 
 TEST_F(Replication, AFreshLeaderProbesWithOneAppendAtATime) {
   Host host = fresh_leader({1, 1});
@@ -370,8 +367,7 @@ TEST_F(Replication, LogsThatDivergedBecomeOneInTheWholeGroup) {
   }
 }
 
-// --- losses
-// -----------------------------------------------------------------------------------------
+// --- losses ------------------------------------------------------------------------------------
 
 TEST_F(Replication, AHeartbeatsAnswerShowsALoss) {
   Host host = leader();

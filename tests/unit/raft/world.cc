@@ -178,8 +178,7 @@ void World::demand_progress() {
        " committed");
 }
 
-// --- what is promised
-// -------------------------------------------------------------------------------
+// --- what is promised --------------------------------------------------------------------------
 
 std::vector<Entry> World::log_of(const Member& member) const {
   std::vector<Entry> log = member.disk.entries();
