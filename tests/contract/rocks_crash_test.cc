@@ -276,7 +276,7 @@ TEST_F(FailingDisk, ACommitIndexAloneCostsNoSync) {
 }
 
 TEST_F(FailingDisk, AFailedSyncIsAnErrorAndIsNeverHealed) {
-  write(*store_, Write().append(1, 1));
+  write(*store_, Write().hard_state(1, 1).append(1, 1));
   faults_.sync_fails = true;
   const auto failed = try_write(Write().append(2, 1));
   ASSERT_FALSE(failed);

@@ -1,47 +1,20 @@
-// Clients of a simulated cluster and what they saw. Each works on counters: INCR tells the order in
-// which its effects took place, so lost writes, double writes and stale reads all show.
+// A client of a simulated cluster: follows redirects as real ones do, loses its connections, and
+// hands what it saw to the workloads that it plays.
 #pragma once
 
 #include <cstdint>
 #include <deque>
 #include <functional>
-#include <map>
+#include <memory>
 #include <string>
 #include <vector>
 
 #include "server/replica/session.h"
 #include "tests/sim/sim_node.h"
+#include "tests/sim/workload.h"
 #include "tests/sim/world.h"
 
 namespace raftkv::sim {
-
-// What all clients learned about each counter. Every check is one of real time: what was
-// acknowledged before an operation began must be seen by it.
-class History {
- public:
-  struct Operation {
-    std::string key;
-    bool write = false;
-    int64_t floor = 0;  // the highest value known to anybody when it was called
-  };
-
-  Operation begin(const std::string& key, bool write);
-  // Returns what is wrong with the result, empty if nothing is.
-  std::string finish(const Operation& operation, int64_t result);
-  void unknown(const Operation& operation);
-  void refused(const Operation& operation);
-  // The counter's value in the end.
-  std::string check_final(const std::string& key, int64_t value) const;
-
- private:
-  struct Counter {
-    int64_t called = 0;  // INCRs that may have taken effect
-    int64_t acknowledged = 0;
-    int64_t highest = 0;  // the highest value anybody saw
-    std::map<int64_t, int> results;
-  };
-  std::map<std::string, Counter> counters_;
-};
 
 class SimClient final : public server::SessionOwner {
  public:
@@ -51,7 +24,9 @@ class SimClient final : public server::SessionOwner {
     uint64_t refused = 0;
   };
 
-  SimClient(World& world, std::vector<SimNode*> nodes, History& history, size_t keys,
+  // With `wanders` it changes nodes at random, whoever leads.
+  SimClient(World& world, std::vector<SimNode*> nodes,
+            std::vector<std::unique_ptr<Workload>> workloads, bool wanders,
             std::function<void(std::string)> fail);
   ~SimClient() override;
 
@@ -69,22 +44,24 @@ class SimClient final : public server::SessionOwner {
  private:
   void think();
   void act();
+  void connect();
   void issue_pipeline();
   void execute_waiting();
   void read_replies();
-  void on_reply(std::string_view reply);
+  void on_reply(const Reply& reply);
+  void lose(const Step& step, bool maybe);
   void disconnect();
 
   struct Pending {
-    History::Operation operation;
-    std::vector<std::string> args;
+    Step step;
     bool sent = false;
   };
 
   World& world_;
   std::vector<SimNode*> nodes_;
-  History& history_;
-  size_t keys_;
+  std::vector<std::unique_ptr<Workload>> workloads_;
+  Workload* playing_ = nullptr;
+  bool wanders_;
   std::function<void(std::string)> fail_;
   Totals totals_;
   bool stopped_ = false;

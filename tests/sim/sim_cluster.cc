@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <utility>
 
 #include "raft/codec.h"
 
@@ -20,6 +21,24 @@ std::vector<server::Member> make_members(size_t count) {
     members.push_back({i, "node", port, "node", static_cast<uint16_t>(port + 10'000)});
   }
   return members;
+}
+
+// Limits so narrow that what is rare elsewhere, full windows and work left over, happens all the
+// time.
+void draw_limits(Random& random, NodeProfile& node) {
+  const auto narrow = [&random](auto& limit, size_t least) {
+    if (random.chance(0.3)) limit = least;
+  };
+  server::ReplicaOptions& options = node.options;
+  options.entries_inflight_max = random.between(1, 8);
+  narrow(options.batch_bytes, random.between(1, 200));
+  narrow(options.queue_bytes_max, random.between(100, 1000));
+  narrow(options.session_reply_bytes_max, random.between(100, 1000));
+  narrow(options.apply_slice_us, 0);
+  narrow(options.raft.inflight_messages_max, random.between(1, 4));
+  narrow(options.raft.append_bytes_max, random.between(1, 500));
+  narrow(options.raft.apply_bytes_max, random.between(1, 500));
+  narrow(options.raft.cache_bytes_max, random.between(1, 500));
 }
 
 }  // namespace
@@ -47,10 +66,13 @@ Profile Profile::draw(Random& random) {
   profile.node.disk.slow_us = random.between(100'000, 3'000'000);
   profile.node.turn_us_max = random.between(1, 2000);
   if (random.chance(0.3)) profile.node.read_mode = server::ReadMode::kLease;
+  profile.node.stops_in_turn = sometimes(0.005);
+  draw_limits(random, profile.node);
   return profile;
 }
 
-SimCluster::SimCluster(uint64_t seed, Profile profile) : world_(seed), profile_(profile) {
+SimCluster::SimCluster(uint64_t seed, Profile profile)
+    : world_(seed), profile_(profile), deadlines_(world_, !profile.disturbs_clocks()) {
   const std::vector<server::Member> members = make_members(profile_.nodes);
   for (const server::Member& member : members) {
     NodeProfile node = profile_.node;
@@ -68,9 +90,28 @@ SimCluster::SimCluster(uint64_t seed, Profile profile) : world_(seed), profile_(
   std::vector<SimNode*> nodes;
   for (auto& node : nodes_) nodes.push_back(node.get());
   for (size_t i = 0; i < profile_.clients; ++i) {
-    clients_.push_back(std::make_unique<SimClient>(world_, nodes, history_, profile_.keys,
+    const bool wanders = world_.random().chance(0.2);
+    clients_.push_back(std::make_unique<SimClient>(world_, nodes, draw_workloads(i, wanders),
+                                                   wanders,
                                                    [this](std::string what) { fail(what); }));
   }
+}
+
+std::vector<std::unique_ptr<Workload>> SimCluster::draw_workloads(uint64_t client, bool wanders) {
+  std::vector<std::unique_ptr<Workload>> workloads;
+  if (wanders) {
+    workloads.push_back(std::make_unique<StaleReads>(appends_, profile_.keys));
+    return workloads;
+  }
+  const auto maybe = [&](auto make) {
+    if (world_.random().chance(0.6)) workloads.push_back(make());
+  };
+  maybe([&] { return std::make_unique<Accounts>(); });
+  maybe([&] { return std::make_unique<Appends>(appends_, profile_.keys); });
+  maybe([&] { return std::make_unique<Deadlines>(deadlines_, profile_.keys); });
+  maybe([&] { return std::make_unique<OwnKeys>(client); });
+  workloads.push_back(std::make_unique<Counters>(counters_, profile_.keys));
+  return workloads;
 }
 
 SimCluster::~SimCluster() {
@@ -158,6 +199,7 @@ void SimCluster::heal() {
   // The same chance decides which minority stays as it is.
   size_t down = (profile_.nodes - 1) / 2;
   for (auto& node : nodes_) {
+    node->stop_faults();
     if (!node->up() && down > 0 && world_.random().chance(0.5)) {
       --down;
       continue;
@@ -184,7 +226,7 @@ void SimCluster::check(SimNode& node) {
   }
   // Two replicas that applied the same entries hold the same data.
   const raft::Index applied = replica.state().applied_index();
-  if (applied == 0) return;
+  if (applied == 0 || applied == std::exchange(checked_[{node.id(), node.life()}], applied)) return;
   const Committed now{replica.state().log_time_us(),
                       replica.state().keyspace().digest(replica.state().log_time_ms())};
   const auto [it, fresh] = committed_.emplace(applied, now);
@@ -216,6 +258,12 @@ void SimCluster::check_progress() {
   }
   for (auto& client : clients_) client->stop();
   world_.run_until(world_.now_us() + 5'000'000);
+  check_agreement();
+}
+
+// Nobody sends anything any more: all replicas hold the same, and nothing that was promised is
+// missing.
+void SimCluster::check_agreement() {
   raft::Index applied = 0;
   for (auto& node : nodes_) {
     if (node->up()) applied = std::max(applied, node->applied_index());
@@ -226,14 +274,26 @@ void SimCluster::check_progress() {
       fail(fmt::format("node {} stays at index {} of {}", node->id(), node->applied_index(),
                        applied));
     }
-    for (size_t i = 0; i < profile_.keys; ++i) {
-      const std::string key = fmt::format("counter:{}", i);
-      data::Clock clock = data::Clock::at(node->replica().state().log_time_ms());
-      const data::Entry* entry = node->keyspace().find(key, clock);
-      const int64_t value = entry == nullptr ? 0 : data::Keyspace::integer_of(*entry).value_or(-1);
-      if (std::string wrong = history_.check_final(key, value); !wrong.empty()) fail(wrong);
-    }
+    if (std::string wrong = check_values(*node); !wrong.empty()) fail(wrong);
   }
+}
+
+std::string SimCluster::check_values(SimNode& node) {
+  const FinalValue value_of = [&node](const std::string& key) {
+    data::Clock clock = data::Clock::at(node.replica().state().log_time_ms());
+    Reply reply;
+    const data::Entry* entry = node.keyspace().find(key, clock);
+    if (entry == nullptr) return reply;
+    data::IntBuffer buffer;
+    reply.kind = Reply::Kind::kText;
+    reply.text = data::Keyspace::string_of(*entry, buffer);
+    reply.integer = data::Keyspace::integer_of(*entry).value_or(0);
+    return reply;
+  };
+  std::string wrong = counters_.check_final(value_of);
+  if (wrong.empty()) wrong = appends_.check_final(value_of);
+  if (wrong.empty()) wrong = Accounts::check_final(value_of);
+  return wrong;
 }
 
 std::string SimCluster::run() {

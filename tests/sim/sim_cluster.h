@@ -10,6 +10,11 @@
 #include <utility>
 #include <vector>
 
+#include "tests/sim/accounts.h"
+#include "tests/sim/appends.h"
+#include "tests/sim/counters.h"
+#include "tests/sim/deadlines.h"
+#include "tests/sim/own_keys.h"
 #include "tests/sim/sim_client.h"
 #include "tests/sim/sim_node.h"
 #include "tests/sim/world.h"
@@ -32,6 +37,10 @@ struct Profile {
   double transfers = 0;
   NodeProfile node;
 
+  // Whether something in it can make a replica's clock fall behind by more than its rate.
+  bool disturbs_clocks() const {
+    return partitions > 0 || crashes > 0 || pauses > 0 || clock_jumps > 0;
+  }
   static Profile draw(Random& random);
 };
 
@@ -60,20 +69,27 @@ class SimCluster {
   void route(raft::Message message);
   void fault_tick();
   void partition();
+  std::vector<std::unique_ptr<Workload>> draw_workloads(uint64_t client, bool wanders);
   void check(SimNode& node);
   void fail(std::string what);
   void heal();
   void check_progress();
+  void check_agreement();
+  std::string check_values(SimNode& node);
 
   World world_;
   Profile profile_;
   std::vector<std::unique_ptr<SimNode>> nodes_;
   std::vector<std::unique_ptr<SimClient>> clients_;
-  History history_;
+  CounterHistory counters_;
+  AppendHistory appends_;
+  DeadlineHistory deadlines_;
   std::set<std::pair<uint64_t, uint64_t>> cut_;  // from -> to
   bool faults_on_ = true;
   std::string failure_;
   Totals totals_;
+
+  std::map<std::pair<uint64_t, uint64_t>, raft::Index> checked_;  // (node, life) -> applied index
 
   // What was once true and must stay so.
   std::map<raft::Term, uint64_t> leader_of_term_;

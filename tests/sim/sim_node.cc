@@ -39,7 +39,7 @@ void SimNode::start() {
   if (!restored) throw std::runtime_error(restored.error());
   ++life_;
   stats_ = {};
-  server::ReplicaOptions options;
+  server::ReplicaOptions options = profile_.options;
   options.raft.id = id_;
   for (const server::Member& member : members_) options.raft.voters.push_back(member.id);
   options.raft.random_seed = world_.random().next();
@@ -123,14 +123,26 @@ void SimNode::schedule_turn() {
   turn_scheduled_ = true;
   world_.after(world_.random().below(profile_.turn_us_max + 1), [this, life = life_] {
     if (life != life_ || !up()) return;
-    turn_scheduled_ = false;
-    if (!paused_) turn();
+    if (paused_) {
+      turn_scheduled_ = false;
+    } else {
+      turn();
+    }
   });
 }
 
 void SimNode::turn() {
-  std::vector<std::function<void()>> inputs = std::exchange(inputs_, {});
   replica_->touch();
+  if (!world_.random().chance(profile_.stops_in_turn)) return finish_turn();
+  world_.after(world_.random().below(profile_.stop_us_max), [this, life = life_] {
+    if (life == life_ && up()) finish_turn();
+  });
+}
+
+// Until here turn_scheduled_ stays set, so that a turn which is stopped is not begun again.
+void SimNode::finish_turn() {
+  turn_scheduled_ = false;
+  std::vector<std::function<void()>> inputs = std::exchange(inputs_, {});
   for (const auto& input : inputs) input();
   if (replica_->end_turn()) schedule_turn();
   if (after_turn) after_turn(*this);

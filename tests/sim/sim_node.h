@@ -33,6 +33,11 @@ struct NodeProfile {
   int64_t wall_offset_us = 0;   // of its wall clock
   int32_t clock_drift_ppm = 0;  // of its monotonic clock
   server::ReadMode read_mode = server::ReadMode::kReadIndex;
+  // Chance that the process is stopped within a turn, after it looked at the clock and before it
+  // reads what came in, and how long at most.
+  double stops_in_turn = 0;
+  uint64_t stop_us_max = 1'500'000;
+  server::ReplicaOptions options;  // the limits; the rest is set by the node
   uint64_t hash_seed = 0;
 };
 
@@ -52,6 +57,8 @@ class SimNode final : public server::ReplicaPorts, public server::Host {
   void pause() { paused_ = true; }
   void resume();
   bool paused() const { return paused_; }
+  // From now on its turns are not interrupted.
+  void stop_faults() { profile_.stops_in_turn = 0; }
   // Moves its wall clock.
   void shift_wall_clock(int64_t us) { profile_.wall_offset_us += us; }
 
@@ -108,6 +115,7 @@ class SimNode final : public server::ReplicaPorts, public server::Host {
  private:
   void schedule_turn();
   void turn();
+  void finish_turn();
   void arm_timer();
   void start_sync();
 

@@ -308,7 +308,8 @@ TEST(ClusterClient, AConnectionClosedWhileIdleIsReplacedBeforeAnythingIsSent) {
 TEST(ClusterClientDeathTest, NeedsANodeAndACommandsName) {
   EXPECT_DEATH(ClusterClient({}), "the list of nodes is not empty");
   const ClosedPort port;
-  EXPECT_DEATH(ClusterClient({port.address()}).command({}, Retry::kRead), "a command has a name");
+  EXPECT_DEATH((void)ClusterClient({port.address()}).command({}, Retry::kRead),
+               "a command has a name");
 }
 
 }  // namespace

@@ -171,6 +171,7 @@ BlackHole::BlackHole() : listener_(bound_socket(&address_)) {
   require(listen(listener_, 0) == 0, "listen");
   for (int i = 0; i < 4; ++i) {
     const int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    require(fd >= 0, "socket");
     const sockaddr_in at = loopback(address_.port);
     const int result = connect(fd, reinterpret_cast<const sockaddr*>(&at), sizeof at);
     require(result == 0 || errno == EINPROGRESS, "connect");
