@@ -25,7 +25,8 @@ while (($#)); do
     *) files+=("$1"); shift ;;
   esac
 done
-command -v clang-tidy >/dev/null || die "clang-tidy is missing: scripts/bootstrap.sh dev"
+# Version 14, Debian's default, can't read std::expected of libstdc++ 12.
+command -v clang-tidy-19 >/dev/null || die "clang-tidy-19 is missing: scripts/bootstrap.sh dev"
 [[ -r "$build/compile_commands.json" ]] || die "$build is not configured: scripts/build.sh"
 
 cd "$ROOT"
@@ -34,5 +35,5 @@ if ((${#files[@]} == 0)); then
 fi
 # Precompiled headers and GCC's own warning flags mean nothing to clang.
 printf '%s\0' "${files[@]}" |
-  xargs -0 -n 1 -P 2 clang-tidy -p "$build" --quiet --extra-arg=-Wno-unknown-warning-option \
+  xargs -0 -n 1 -P 2 clang-tidy-19 -p "$build" --quiet --extra-arg=-Wno-unknown-warning-option \
     --extra-arg=-Wno-unused-command-line-argument

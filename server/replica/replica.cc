@@ -40,6 +40,10 @@ Replica::~Replica() {
 void Replica::touch() {
   if (in_turn_) return;
   in_turn_ = true;
+  tick();
+}
+
+void Replica::tick() {
   monotonic_us_ = std::max(monotonic_us_, ports_.now_monotonic_us());
   node_.tick(monotonic_us_);
   clock_.advance(monotonic_us_, ports_.now_wall_us(), node_.last_time_us());

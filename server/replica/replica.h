@@ -146,6 +146,8 @@ class Replica {
   const ReplicaOptions& options() const { return options_; }
 
  private:
+  void tick();
+
   // turn.cc: the turn
   void notice_leadership();
   void lead();

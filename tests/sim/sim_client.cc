@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <iterator>
 #include <utility>
 
 namespace raftkv::sim {
@@ -9,8 +10,6 @@ namespace raftkv::sim {
 namespace {
 
 constexpr uint64_t kThinkUsMax = 20'000;
-constexpr uint64_t kTimeoutUs = 1'500'000;
-constexpr double kWanderChance = 0.05;
 
 // Errors by which a node says that the command surely has no effect.
 bool is_refusal(const Reply& reply) {
@@ -22,13 +21,22 @@ bool is_refusal(const Reply& reply) {
 
 }  // namespace
 
+SimClient::Character SimClient::Character::draw(Random& random) {
+  constexpr uint64_t kPatienceUs[] = {60'000, 300'000, 1'500'000};
+  Character character;
+  character.stays_anywhere = random.chance(0.2);
+  if (character.stays_anywhere || random.chance(0.5)) character.wanders = 0.1;
+  character.patience_us = kPatienceUs[random.below(std::size(kPatienceUs))];
+  return character;
+}
+
 SimClient::SimClient(World& world, std::vector<SimNode*> nodes,
-                     std::vector<std::unique_ptr<Workload>> workloads, bool wanders,
+                     std::vector<std::unique_ptr<Workload>> workloads, Character character,
                      std::function<void(std::string)> fail)
     : world_(world),
       nodes_(std::move(nodes)),
       workloads_(std::move(workloads)),
-      wanders_(wanders),
+      character_(character),
       fail_(std::move(fail)),
       preferred_(world.random().below(nodes_.size())) {}
 
@@ -43,7 +51,7 @@ void SimClient::think() {
 void SimClient::act() {
   if (stopped_ && pending_.empty()) return;
   if (pending_.empty()) {
-    if (wanders_ && world_.random().chance(kWanderChance)) {
+    if (world_.random().chance(character_.wanders)) {
       preferred_ = world_.random().below(nodes_.size());
     }
     if (!nodes_[preferred_]->up()) {
@@ -73,7 +81,7 @@ void SimClient::issue_pipeline() {
   node_->enqueue([this, session = session_] {
     if (session == session_) execute_waiting();
   });
-  world_.after(kTimeoutUs, [this, patience = ++patience_] {
+  world_.after(character_.patience_us, [this, patience = ++patience_] {
     if (patience == patience_ && !pending_.empty()) {
       preferred_ = world_.random().below(nodes_.size());
       disconnect();
@@ -117,7 +125,7 @@ void SimClient::on_reply(const Reply& reply) {
       return fail_(fmt::format("{} gave an unexpected error: {}", step.args[0], reply.text));
     }
     lose(step, unknown);
-    if (wanders_) return;
+    if (character_.stays_anywhere) return;
     const uint64_t leader = node_->raft_status().leader;
     preferred_ = leader != 0 ? leader - 1 : world_.random().below(nodes_.size());
     return;

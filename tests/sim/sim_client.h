@@ -24,9 +24,20 @@ class SimClient final : public server::SessionOwner {
     uint64_t refused = 0;
   };
 
-  // With `wanders` it changes nodes at random, whoever leads.
+  // How it behaves.
+  struct Character {
+    // Reads from any node: redirects do not impress it.
+    bool stays_anywhere = false;
+    // Chance, before each pipeline, that it tries another node. Who always stays with the leader it
+    // knows learns late that there is a new one, and sees little of what may go wrong then.
+    double wanders = 0;
+    uint64_t patience_us = 1'500'000;  // with a pipeline, until it gives the connection up
+
+    static Character draw(Random& random);
+  };
+
   SimClient(World& world, std::vector<SimNode*> nodes,
-            std::vector<std::unique_ptr<Workload>> workloads, bool wanders,
+            std::vector<std::unique_ptr<Workload>> workloads, Character character,
             std::function<void(std::string)> fail);
   ~SimClient() override;
 
@@ -61,7 +72,7 @@ class SimClient final : public server::SessionOwner {
   std::vector<SimNode*> nodes_;
   std::vector<std::unique_ptr<Workload>> workloads_;
   Workload* playing_ = nullptr;
-  bool wanders_;
+  Character character_;
   std::function<void(std::string)> fail_;
   Totals totals_;
   bool stopped_ = false;

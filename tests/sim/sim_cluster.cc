@@ -13,6 +13,9 @@ namespace {
 
 constexpr uint64_t kFaultTickUs = 100'000;
 constexpr uint64_t kProgressUs = 15'000'000;
+constexpr uint64_t kSlowLinkUsMax = 250'000;
+// How long replicas may take to agree when nobody sends anything any more.
+constexpr uint64_t kAgreementUs = 30'000'000;
 
 std::vector<server::Member> make_members(size_t count) {
   std::vector<server::Member> members;
@@ -56,6 +59,7 @@ Profile Profile::draw(Random& random) {
   profile.duplicate = sometimes(0.2);
   profile.reorder = sometimes(0.2);
   profile.delay_us_max = random.between(100, 20'000);
+  profile.slow_links = sometimes(0.5);
   profile.partitions = sometimes(0.15);
   profile.crashes = sometimes(0.15);
   profile.pauses = sometimes(0.1);
@@ -87,19 +91,25 @@ SimCluster::SimCluster(uint64_t seed, Profile profile)
       for (auto& client : clients_) client->node_turned();
     };
   }
+  for (const server::Member& from : members) {
+    for (const server::Member& to : members) {
+      if (!world_.random().chance(profile_.slow_links)) continue;
+      link_delay_us_[{from.id, to.id}] = world_.random().below(kSlowLinkUsMax);
+    }
+  }
   std::vector<SimNode*> nodes;
   for (auto& node : nodes_) nodes.push_back(node.get());
   for (size_t i = 0; i < profile_.clients; ++i) {
-    const bool wanders = world_.random().chance(0.2);
-    clients_.push_back(std::make_unique<SimClient>(world_, nodes, draw_workloads(i, wanders),
-                                                   wanders,
-                                                   [this](std::string what) { fail(what); }));
+    const auto character = SimClient::Character::draw(world_.random());
+    clients_.push_back(
+        std::make_unique<SimClient>(world_, nodes, draw_workloads(i, character.stays_anywhere),
+                                    character, [this](std::string what) { fail(what); }));
   }
 }
 
-std::vector<std::unique_ptr<Workload>> SimCluster::draw_workloads(uint64_t client, bool wanders) {
+std::vector<std::unique_ptr<Workload>> SimCluster::draw_workloads(uint64_t client, bool stale) {
   std::vector<std::unique_ptr<Workload>> workloads;
-  if (wanders) {
+  if (stale) {
     workloads.push_back(std::make_unique<StaleReads>(appends_, profile_.keys));
     return workloads;
   }
@@ -136,6 +146,7 @@ void SimCluster::route(raft::Message message) {
   const int copies = faults_on_ && random.chance(profile_.duplicate) ? 2 : 1;
   for (int i = 0; i < copies; ++i) {
     uint64_t delay = random.between(20, profile_.delay_us_max);
+    if (faults_on_) delay += link_delay_us_[{message.from, message.to}];
     if (faults_on_ && random.chance(profile_.reorder)) delay *= random.between(1, 20);
     world_.after(delay, [this, bytes, from = message.from, to = message.to] {
       if (cut_.contains({from, to})) return;
@@ -152,7 +163,7 @@ void SimCluster::route(raft::Message message) {
 void SimCluster::fault_tick() {
   if (!faults_on_) return;
   Random& random = world_.random();
-  if (random.chance(profile_.partitions)) partition();
+  if (random.chance(profile_.partitions)) random.chance(0.5) ? partition() : isolate_leader();
   if (!cut_.empty() && random.chance(0.1)) cut_.clear();
   for (auto& node : nodes_) {
     SimNode* victim = node.get();
@@ -175,6 +186,21 @@ void SimCluster::fault_tick() {
     }
   }
   world_.after(kFaultTickUs, [this] { fault_tick(); });
+}
+
+// The case in which two nodes take themselves for the leader.
+void SimCluster::isolate_leader() {
+  for (auto& node : nodes_) {
+    if (!node->up() || !node->replica().node().is_leader()) continue;
+    ++totals_.partitions;
+    const bool hears = world_.random().chance(0.3);
+    const bool speaks = !hears && world_.random().chance(0.3);
+    for (auto& other : nodes_) {
+      if (!speaks) cut_.insert({node->id(), other->id()});
+      if (!hears) cut_.insert({other->id(), node->id()});
+    }
+    return;
+  }
 }
 
 // Cuts one node off, or splits the cluster, or cuts single directions.
@@ -257,8 +283,19 @@ void SimCluster::check_progress() {
     return fail("no progress after the faults ended:" + states);
   }
   for (auto& client : clients_) client->stop();
-  world_.run_until(world_.now_us() + 5'000'000);
+  const uint64_t latest = world_.now_us() + kAgreementUs;
+  do {
+    world_.run_until(world_.now_us() + 2'000'000);
+  } while (!agreed() && world_.now_us() < latest);
   check_agreement();
+}
+
+bool SimCluster::agreed() const {
+  std::set<raft::Index> applied;
+  for (auto& node : nodes_) {
+    if (node->up()) applied.insert(node->applied_index());
+  }
+  return applied.size() <= 1;
 }
 
 // Nobody sends anything any more: all replicas hold the same, and nothing that was promised is

@@ -29,6 +29,7 @@ struct Profile {
   double loss = 0;
   double duplicate = 0;
   uint64_t delay_us_max = 500;
+  double slow_links = 0;  // chance that a link, in one direction, takes longer than the others
   double reorder = 0;     // chance that a message takes up to 20 times as long
   double partitions = 0;  // each of these: chance in each tenth of a second
   double crashes = 0;
@@ -69,11 +70,13 @@ class SimCluster {
   void route(raft::Message message);
   void fault_tick();
   void partition();
-  std::vector<std::unique_ptr<Workload>> draw_workloads(uint64_t client, bool wanders);
+  void isolate_leader();
+  std::vector<std::unique_ptr<Workload>> draw_workloads(uint64_t client, bool stale);
   void check(SimNode& node);
   void fail(std::string what);
   void heal();
   void check_progress();
+  bool agreed() const;
   void check_agreement();
   std::string check_values(SimNode& node);
 
@@ -85,6 +88,7 @@ class SimCluster {
   AppendHistory appends_;
   DeadlineHistory deadlines_;
   std::set<std::pair<uint64_t, uint64_t>> cut_;  // from -> to
+  std::map<std::pair<uint64_t, uint64_t>, uint64_t> link_delay_us_;
   bool faults_on_ = true;
   std::string failure_;
   Totals totals_;

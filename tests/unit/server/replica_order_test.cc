@@ -134,6 +134,51 @@ TEST(Order, APostponedReadIsRefusedWithTheRestWhenLeadershipEnds) {
   EXPECT_EQ(client.session().state().outstanding, 0u);
 }
 
+TEST(Order, BatchesThatWaitForAPlaceInTheLogSurelyHaveNoEffect) {
+  server::ReplicaOptions options;
+  options.batch_bytes = 1;  // each write is closed at once
+  options.entries_inflight_max = 1;
+  OneNode node(options, 3);
+  Client client(node);
+  node.silence_followers();
+  for (const char* command : {"SET a 1", "SET b 1", "SET c 1"}) ASSERT_TRUE(client.send(command));
+  node.turn();
+  node.depose();
+  node.turn();
+  const std::string output = client.take();
+  EXPECT_TRUE(output.starts_with("-UNKNOWN ")) << output;
+  EXPECT_EQ(output.find("-UNKNOWN ", 1), std::string::npos) << output;
+}
+
+TEST(Order, AWatchDoesNotOutliveItsTerm) {
+  OneNode node({}, 3);
+  Client client(node);
+  client.call("SET x 1");
+  ASSERT_EQ(client.call("WATCH x"), "+OK\r\n");
+  const raft::Term term = node.replica().node().term();
+  node.depose();
+  node.settle();
+  while (!node.replica().node().is_leader()) {
+    node.pass_ms(50);
+    node.settle();
+  }
+  ASSERT_GT(node.replica().node().term(), term);
+  client.call("MULTI");
+  client.call("SET x 2");
+  EXPECT_EQ(client.call("EXEC"), "*-1\r\n") << "somebody else may have led and changed x";
+}
+
+TEST(Order, ATransactionOfWritesChangesWhatOthersWatch) {
+  OneNode node;
+  Client client(node);
+  Client other(node);
+  client.call("WATCH x");
+  for (const char* command : {"MULTI", "SET x 1", "EXEC"}) other.call(command);
+  client.call("MULTI");
+  client.call("SET x 2");
+  EXPECT_EQ(client.call("EXEC"), "*-1\r\n");
+}
+
 TEST(Order, ResetInsideMultiForgetsTheTransactionAndTheWatch) {
   OneNode node;
   Client client(node);
