@@ -20,14 +20,10 @@ constexpr std::string_view kUnknownOutcome =
 
 bool Replica::end_turn() {
   touch();
-  // Once more: the process may have been stopped since the turn began, and what came in after that
-  // must not be answered by the lease of before.
-  tick();
   // The process may have been stopped since the turn began, and what came meanwhile was read in it:
   // a lease is judged by a look at the clock that is later than all of that.
-  turn_started_us_ = ports_.now_monotonic_us();
-  monotonic_us_ = std::max(monotonic_us_, turn_started_us_);
-  node_.tick(monotonic_us_);
+  tick();
+  turn_started_us_ = monotonic_us_;
   notice_leadership();
   if (leading_term_ != 0) {
     expire_keys();
