@@ -107,6 +107,9 @@ std::expected<void, std::string> RocksLogStore::Impl::open() {
     const size_t file_bytes = options_.memtable_bytes + options_.memtable_bytes / 4;
     wal_space_ = std::make_shared<WalSpace>(env->GetFileSystem(), path_, options_.spare_wal_files,
                                             file_bytes);
+    const rocksdb::Status made = env->CreateDirIfMissing(path_);
+    if (!made.ok()) return fail(made.ToString());
+    wal_space_->start();
     env_ = rocksdb::NewCompositeEnv(wal_space_);
     env = env_.get();
   }
@@ -124,7 +127,6 @@ std::expected<void, std::string> RocksLogStore::Impl::open() {
   default_family_ = handles[0];
   log_family_ = handles[1];
   meta_family_ = handles[2];
-  if (wal_space_) wal_space_->start();
   return {};
 }
 

@@ -78,6 +78,11 @@ WalSpace::~WalSpace() {
 
 void WalSpace::start() {
   adopt_leftovers();
+  // RocksDB wants its first file at once.
+  if (ready_.empty()) {
+    const std::string first = spare_name(next_number_++);
+    if (make_spare(first)) ready_.push_back(first + kReadySuffix);
+  }
   thread_ = std::thread([this] { run(); });
   pthread_setname_np(thread_.native_handle(), "log-space");
 }
@@ -150,8 +155,8 @@ IOStatus WalSpace::DeleteFile(const std::string& name, const IOOptions& options,
     const bool wanted =
         thread_.joinable() && !ending_ && ready_.size() + worn_.size() + preparing_ < files_max_ &&
         target()->GetFileSize(name, options, &bytes, debug).ok() && is_right_size(bytes);
-    const std::string worn = spare_name(next_number_) + kWornSuffix;
-    if (!wanted || !target()->RenameFile(name, worn, options, debug).ok()) {
+    const std::string worn = spare_name(next_number_);
+    if (!wanted || !target()->RenameFile(name, worn + kWornSuffix, options, debug).ok()) {
       return FileSystemWrapper::DeleteFile(name, options, debug);
     }
     ++next_number_;
@@ -169,26 +174,33 @@ void WalSpace::run() {
       return ending_ || !worn_.empty() || (ready_.size() < files_max_ && !no_room_);
     });
     if (ending_) return;
-    std::string worn;
+    std::string name;
     if (worn_.empty()) {
-      worn = spare_name(next_number_++) + kWornSuffix;
+      name = spare_name(next_number_++);
     } else {
-      worn = std::move(worn_.back());
+      name = std::move(worn_.back());
       worn_.pop_back();
     }
     preparing_ = 1;
     lock.unlock();
-
-    const std::string spare = worn.substr(0, worn.size() + 1 - sizeof kWornSuffix) + kReadySuffix;
-    IOStatus status = prepare(worn);
-    if (status.ok()) status = target()->RenameFile(worn, spare, IOOptions(), nullptr);
-    if (!status.ok()) target()->DeleteFile(worn, IOOptions(), nullptr).PermitUncheckedError();
-
+    const bool made = make_spare(name);
     lock.lock();
     preparing_ = 0;
-    no_room_ = !status.ok();
-    if (status.ok()) ready_.push_back(spare);
+    no_room_ = !made;
+    if (made) ready_.push_back(name + kReadySuffix);
   }
+}
+
+// Makes a spare of a new or a worn file. It has the name of a spare only once it is one.
+bool WalSpace::make_spare(const std::string& name) const {
+  const std::string worn = name + kWornSuffix;
+  IOStatus status = prepare(worn);
+  if (status.ok()) {
+    status = target()->RenameFile(worn, name + kReadySuffix, IOOptions(), nullptr);
+  }
+  if (status.ok()) return true;
+  target()->DeleteFile(worn, IOOptions(), nullptr).PermitUncheckedError();
+  return false;
 }
 
 // Makes `file` if it is not there, and fills it with zeros that are on the disk: all of it, and

@@ -34,7 +34,8 @@ class WalSpace : public rocksdb::FileSystemWrapper {
            size_t files_max, size_t file_bytes);
   ~WalSpace() override;
 
-  // Starts to prepare spares; those that an earlier process left are used or removed.
+  // Starts to prepare spares; those that an earlier process left are used or removed. Returns when
+  // the first one is ready. `directory` exists.
   void start();
 
   const char* Name() const override { return "raftkv.WalSpace"; }
@@ -50,7 +51,8 @@ class WalSpace : public rocksdb::FileSystemWrapper {
   std::string spare_name(uint64_t number) const;
   void adopt_leftovers();
   void run();
-  rocksdb::IOStatus prepare(const std::string& spare) const;
+  bool make_spare(const std::string& name) const;
+  rocksdb::IOStatus prepare(const std::string& file) const;
 
   const std::string directory_;
   const size_t files_max_;
@@ -58,8 +60,8 @@ class WalSpace : public rocksdb::FileSystemWrapper {
 
   std::mutex mutex_;
   std::condition_variable wake_;
-  std::vector<std::string> ready_;  // zeroed and synced
-  std::vector<std::string> worn_;   // given back by RocksDB: names of files to be zeroed again
+  std::vector<std::string> ready_;  // paths: zeroed and synced
+  std::vector<std::string> worn_;   // given back by RocksDB: paths without their suffix
   size_t preparing_ = 0;            // 1 while the thread works on a file
   uint64_t next_number_ = 1;
   bool ending_ = false;

@@ -9,8 +9,6 @@ namespace raftkv::sim {
 
 namespace {
 
-constexpr uint64_t kThinkUsMax = 20'000;
-
 // Errors by which a node says that the command surely has no effect.
 bool is_refusal(const Reply& reply) {
   for (const char* code : {"MOVED ", "CLUSTERDOWN ", "LOADING ", "EXECABORT "}) {
@@ -25,7 +23,8 @@ SimClient::Character SimClient::Character::draw(Random& random) {
   constexpr uint64_t kPatienceUs[] = {60'000, 300'000, 1'500'000};
   Character character;
   character.stays_anywhere = random.chance(0.2);
-  if (character.stays_anywhere || random.chance(0.5)) character.wanders = 0.1;
+  if (character.stays_anywhere || random.chance(0.5)) character.wanders = 0.2;
+  if (random.chance(0.5)) character.think_us_max = 2'000;
   character.patience_us = kPatienceUs[random.below(std::size(kPatienceUs))];
   return character;
 }
@@ -45,7 +44,7 @@ SimClient::~SimClient() {
 }
 
 void SimClient::think() {
-  world_.after(world_.random().below(kThinkUsMax), [this] { act(); });
+  world_.after(world_.random().below(character_.think_us_max), [this] { act(); });
 }
 
 void SimClient::act() {

@@ -31,6 +31,7 @@ class SimClient final : public server::SessionOwner {
     // Chance, before each pipeline, that it tries another node. Who always stays with the leader it
     // knows learns late that there is a new one, and sees little of what may go wrong then.
     double wanders = 0;
+    uint64_t think_us_max = 20'000;    // between two pipelines
     uint64_t patience_us = 1'500'000;  // with a pipeline, until it gives the connection up
 
     static Character draw(Random& random);
@@ -42,6 +43,8 @@ class SimClient final : public server::SessionOwner {
   ~SimClient() override;
 
   void start() { think(); }
+  // From now on it waits for what it asked, where it asked it.
+  void calm_down() { character_ = {.stays_anywhere = character_.stays_anywhere}; }
   void stop() { stopped_ = true; }
   // The node this client talks to has crashed.
   void connection_lost(SimNode& node);

@@ -50,7 +50,7 @@ Profile Profile::draw(Random& random) {
   Profile profile;
   constexpr size_t kSizes[] = {1, 3, 3, 3, 5, 5, 7};
   profile.nodes = kSizes[random.below(std::size(kSizes))];
-  profile.clients = random.between(1, 6);
+  profile.clients = random.between(1, 8);
   profile.keys = random.between(1, 4);
   const auto sometimes = [&random](double most) {
     return random.chance(0.5) ? most * static_cast<double>(random.below(1000)) / 1000 : 0;
@@ -59,6 +59,7 @@ Profile Profile::draw(Random& random) {
   profile.duplicate = sometimes(0.2);
   profile.reorder = sometimes(0.2);
   profile.delay_us_max = random.between(100, 20'000);
+  if (random.chance(0.2)) profile.delay_us_max = 150'000;
   profile.slow_links = sometimes(0.5);
   profile.partitions = sometimes(0.15);
   profile.crashes = sometimes(0.15);
@@ -141,6 +142,7 @@ void SimCluster::route(raft::Message message) {
   ++totals_.messages;
   Random& random = world_.random();
   if (faults_on_ && random.chance(profile_.loss)) return;
+  if (cut_.contains({message.from, message.to})) return;
   std::string bytes;
   raft::encode_message(message, bytes);
   const int copies = faults_on_ && random.chance(profile_.duplicate) ? 2 : 1;
@@ -149,7 +151,7 @@ void SimCluster::route(raft::Message message) {
     if (faults_on_) delay += link_delay_us_[{message.from, message.to}];
     if (faults_on_ && random.chance(profile_.reorder)) delay *= random.between(1, 20);
     world_.after(delay, [this, bytes, from = message.from, to = message.to] {
-      if (cut_.contains({from, to})) return;
+      if (cuts_in_flight_ && cut_.contains({from, to})) return;
       auto decoded = raft::decode_message(bytes);
       if (!decoded) return fail("a message did not survive its encoding: " + decoded.error());
       nodes_[to - 1]->deliver(std::move(*decoded));
@@ -163,7 +165,10 @@ void SimCluster::route(raft::Message message) {
 void SimCluster::fault_tick() {
   if (!faults_on_) return;
   Random& random = world_.random();
-  if (random.chance(profile_.partitions)) random.chance(0.5) ? partition() : isolate_leader();
+  if (random.chance(profile_.partitions)) {
+    cuts_in_flight_ = random.chance(0.5);
+    random.chance(0.5) ? partition() : isolate_leader();
+  }
   if (!cut_.empty() && random.chance(0.1)) cut_.clear();
   for (auto& node : nodes_) {
     SimNode* victim = node.get();
@@ -222,6 +227,7 @@ void SimCluster::partition() {
 void SimCluster::heal() {
   faults_on_ = false;
   cut_.clear();
+  for (auto& client : clients_) client->calm_down();
   // The same chance decides which minority stays as it is.
   size_t down = (profile_.nodes - 1) / 2;
   for (auto& node : nodes_) {

@@ -38,9 +38,11 @@ struct Profile {
   double transfers = 0;
   NodeProfile node;
 
-  // Whether something in it can make a replica's clock fall behind by more than its rate.
+  // Whether something in it can make a replica's clock fall behind by more than its rate: it stands
+  // still in a process that is stopped, and is told late of what the leader's clock was.
   bool disturbs_clocks() const {
-    return partitions > 0 || crashes > 0 || pauses > 0 || clock_jumps > 0;
+    return partitions > 0 || crashes > 0 || pauses > 0 || clock_jumps > 0 || loss > 0 ||
+           reorder > 0 || slow_links > 0 || node.stops_in_turn > 0 || node.disk.slow_chance > 0;
   }
   static Profile draw(Random& random);
 };
@@ -88,6 +90,7 @@ class SimCluster {
   AppendHistory appends_;
   DeadlineHistory deadlines_;
   std::set<std::pair<uint64_t, uint64_t>> cut_;  // from -> to
+  bool cuts_in_flight_ = true;                   // what was on its way is lost, too
   std::map<std::pair<uint64_t, uint64_t>, uint64_t> link_delay_us_;
   bool faults_on_ = true;
   std::string failure_;
