@@ -33,7 +33,8 @@ class LogStore : public raft::LogReader {
   virtual std::expected<raft::Restored, std::string> recover() = 0;
 
   // Makes all of `batch` durable, in order, with one sync: after a crash either a prefix of the
-  // Persists is there or all are, each whole. Returns only when it is behind the sync. A failure
+  // Persists is there or all are, each whole. Returns only when it is behind the sync. (Only a
+  // commit index that nothing else comes with may wait for the next write: it is a hint.) A failure
   // leaves the store unusable: the caller must end the process and never try the write again.
   [[nodiscard]] virtual std::expected<void, std::string> write(
       std::span<const raft::Persist* const> batch) = 0;

@@ -54,7 +54,7 @@ Pipeline Counters::next(Random& random) {
   Pipeline pipeline;
   for (size_t count = random.between(1, 6); count > 0; --count) {
     const std::string key = fmt::format("counter:{}", random.below(keys_));
-    const bool write = random.chance(0.5);
+    const bool write = !only_reads_ && random.chance(0.5);
     pipeline.push_back(
         {.args = {write ? "INCR" : "GET", key},
          .replied = [this, operation = history_.begin(key, write)](

@@ -38,12 +38,16 @@ class CounterHistory {
 
 class Counters final : public Workload {
  public:
-  Counters(CounterHistory& history, size_t keys) : history_(history), keys_(keys) {}
+  // Who only reads is never stuck behind a write of its own: a leader that was cut off goes on
+  // answering it for as long as it dares.
+  Counters(CounterHistory& history, size_t keys, bool only_reads)
+      : history_(history), keys_(keys), only_reads_(only_reads) {}
   Pipeline next(Random& random) override;
 
  private:
   CounterHistory& history_;
   size_t keys_;
+  bool only_reads_;
 };
 
 }  // namespace raftkv::sim

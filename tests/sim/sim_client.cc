@@ -23,6 +23,7 @@ SimClient::Character SimClient::Character::draw(Random& random) {
   constexpr uint64_t kPatienceUs[] = {60'000, 300'000, 1'500'000};
   Character character;
   character.stays_anywhere = random.chance(0.2);
+  character.only_reads = !character.stays_anywhere && random.chance(0.25);
   if (character.stays_anywhere || random.chance(0.5)) character.wanders = 0.2;
   if (random.chance(0.5)) character.think_us_max = 2'000;
   character.patience_us = kPatienceUs[random.below(std::size(kPatienceUs))];
@@ -131,6 +132,7 @@ void SimClient::on_reply(const Reply& reply) {
   }
   ++totals_.acknowledged;
   if (!step.replied) return;
+  if (!character_.stays_anywhere) ++totals_.confirmed;
   if (std::string wrong = step.replied(reply); !wrong.empty()) fail_(wrong);
 }
 

@@ -20,6 +20,7 @@ class SimClient final : public server::SessionOwner {
  public:
   struct Totals {
     uint64_t acknowledged = 0;
+    uint64_t confirmed = 0;  // of these, by a leader that a majority follows
     uint64_t unknown = 0;
     uint64_t refused = 0;
   };
@@ -28,6 +29,7 @@ class SimClient final : public server::SessionOwner {
   struct Character {
     // Reads from any node: redirects do not impress it.
     bool stays_anywhere = false;
+    bool only_reads = false;
     // Chance, before each pipeline, that it tries another node. Who always stays with the leader it
     // knows learns late that there is a new one, and sees little of what may go wrong then.
     double wanders = 0;
@@ -44,7 +46,10 @@ class SimClient final : public server::SessionOwner {
 
   void start() { think(); }
   // From now on it waits for what it asked, where it asked it.
-  void calm_down() { character_ = {.stays_anywhere = character_.stays_anywhere}; }
+  void calm_down() {
+    character_.wanders = 0;
+    character_.patience_us = Character().patience_us;
+  }
   void stop() { stopped_ = true; }
   // The node this client talks to has crashed.
   void connection_lost(SimNode& node);

@@ -101,19 +101,25 @@ SimCluster::SimCluster(uint64_t seed, Profile profile)
   std::vector<SimNode*> nodes;
   for (auto& node : nodes_) nodes.push_back(node.get());
   for (size_t i = 0; i < profile_.clients; ++i) {
-    const auto character = SimClient::Character::draw(world_.random());
-    clients_.push_back(
-        std::make_unique<SimClient>(world_, nodes, draw_workloads(i, character.stays_anywhere),
-                                    character, [this](std::string what) { fail(what); }));
+    auto character = SimClient::Character::draw(world_.random());
+    // Somebody must write, else nothing tells whether the cluster makes progress.
+    if (i == 0) character.stays_anywhere = character.only_reads = false;
+    clients_.push_back(std::make_unique<SimClient>(world_, nodes, draw_workloads(i, character),
+                                                   character,
+                                                   [this](std::string what) { fail(what); }));
   }
 }
 
-std::vector<std::unique_ptr<Workload>> SimCluster::draw_workloads(uint64_t client, bool stale) {
+std::vector<std::unique_ptr<Workload>> SimCluster::draw_workloads(
+    uint64_t client, const SimClient::Character& character) {
   std::vector<std::unique_ptr<Workload>> workloads;
-  if (stale) {
+  if (character.stays_anywhere) {
     workloads.push_back(std::make_unique<StaleReads>(appends_, profile_.keys));
     return workloads;
   }
+  const bool only_reads = character.only_reads;
+  workloads.push_back(std::make_unique<Counters>(counters_, profile_.keys, only_reads));
+  if (only_reads) return workloads;
   const auto maybe = [&](auto make) {
     if (world_.random().chance(0.6)) workloads.push_back(make());
   };
@@ -121,7 +127,6 @@ std::vector<std::unique_ptr<Workload>> SimCluster::draw_workloads(uint64_t clien
   maybe([&] { return std::make_unique<Appends>(appends_, profile_.keys); });
   maybe([&] { return std::make_unique<Deadlines>(deadlines_, profile_.keys); });
   maybe([&] { return std::make_unique<OwnKeys>(client); });
-  workloads.push_back(std::make_unique<Counters>(counters_, profile_.keys));
   return workloads;
 }
 
@@ -271,7 +276,7 @@ void SimCluster::check_progress() {
   const uint64_t end = world_.now_us() + kProgressUs;
   const auto acknowledged = [this] {
     uint64_t sum = 0;
-    for (auto& client : clients_) sum += client->totals().acknowledged;
+    for (auto& client : clients_) sum += client->totals().confirmed;
     return sum;
   };
   const uint64_t before = acknowledged();
@@ -296,12 +301,17 @@ void SimCluster::check_progress() {
   check_agreement();
 }
 
+// There is a leader, and everybody has applied all that stands in its log.
 bool SimCluster::agreed() const {
-  std::set<raft::Index> applied;
+  raft::Index last = 0;
   for (auto& node : nodes_) {
-    if (node->up()) applied.insert(node->applied_index());
+    if (node->up() && node->replica().node().is_leader()) {
+      last = std::max(last, node->replica().node().last_index());
+    }
   }
-  return applied.size() <= 1;
+  return last != 0 && std::all_of(nodes_.begin(), nodes_.end(), [last](const auto& node) {
+           return !node->up() || node->applied_index() == last;
+         });
 }
 
 // Nobody sends anything any more: all replicas hold the same, and nothing that was promised is

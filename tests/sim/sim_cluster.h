@@ -73,7 +73,8 @@ class SimCluster {
   void fault_tick();
   void partition();
   void isolate_leader();
-  std::vector<std::unique_ptr<Workload>> draw_workloads(uint64_t client, bool stale);
+  std::vector<std::unique_ptr<Workload>> draw_workloads(uint64_t client,
+                                                        const SimClient::Character& character);
   void check(SimNode& node);
   void fail(std::string what);
   void heal();
