@@ -38,7 +38,7 @@ TEST(ClusterSim, TheSameSeedGivesTheSameRun) {
 
 TEST(ClusterSim, NothingIsLostAndNothingIsStaleUnderFaults) {
   const uint64_t start = from_environment("RAFTKV_SIM_START", 1);
-  const uint64_t seeds = from_environment("RAFTKV_SIM_SEEDS", 60);
+  const uint64_t seeds = from_environment("RAFTKV_SIM_SEEDS", 300);
   SimCluster::Totals sum;
   for (uint64_t seed = start; seed < start + seeds; ++seed) {
     Random random(seed);
