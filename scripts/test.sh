@@ -8,8 +8,8 @@
 #   --fast            without the integration tests
 #   --asan, --tsan    build with AddressSanitizer + UBSan, or ThreadSanitizer, and run all tests with it
 #   --fuzz SECONDS    fuzz the parser and the codec too, each for so long (scripts/fuzz.sh)
-#   --ci              what CI runs: everything in release, then all but integration under --asan and
-#                     under --tsan, and a short fuzzing
+#   --ci              what CI runs: everything in release, then all but integration under --asan, and
+#                     a short fuzzing (--tsan takes as long again and is run by hand)
 #   --label REGEX     only tests with such a label: unit contract sim structure integration fuzz
 #   --exclude REGEX   without tests with such a label
 #
@@ -46,7 +46,7 @@ while (($#)); do
 done
 ((${#presets[@]})) || presets=(release)
 if ((ci)); then
-  presets=(release asan tsan)
+  presets=(release asan)
   fuzz_s=30
 fi
 
