@@ -37,6 +37,8 @@ void Session::close() {
 
 Execution Session::execute(Args args) {
   replica_.touch();
+  // Whatever this command is: its reply, an error for one, might have to be held as well.
+  if (held_bytes_ > kHeldBytesMax) return wait_for(Wait::kDrained);
   const CommandSpec* spec = nullptr;
   const std::string error = CommandTable::instance().admission_error(args, &spec);
   if (!error.empty()) return refuse(error, args, spec);
@@ -146,9 +148,7 @@ void Session::resume() {
 
 Execution Session::run_local(const CommandSpec& spec, Args args) {
   const bool behind = issued_ != completed_;
-  if (behind && ((spec.flags & kBarrier) || held_bytes_ > kHeldBytesMax)) {
-    return wait_for(Wait::kDrained);
-  }
+  if (behind && (spec.flags & kBarrier)) return wait_for(Wait::kDrained);
   begin_command(&spec, args);
   if (!behind && !silent_) {
     notify_output();

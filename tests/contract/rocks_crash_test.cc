@@ -63,7 +63,8 @@ constexpr char kChildDirectory[] = "RAFTKV_CRASH_CHILD_DIRECTORY";
 constexpr char kChildStep[] = "RAFTKV_CRASH_CHILD_STEP";
 
 // Run by the test below in a process of its own, until it is killed: writes group after group and
-// says so on its output after each.
+// says so on its output after each. "Disabled" hides it from a run of all tests, where it has no
+// parent that would kill it.
 TEST(CrashChild, DISABLED_WritesUntilItIsKilled) {
   const char* directory = std::getenv(kChildDirectory);
   const char* first_step = std::getenv(kChildStep);

@@ -125,6 +125,7 @@ void FakeNode::accept_all() {
 }
 
 void FakeNode::serve(int fd) {
+  // A slow node is what is simulated here; no test waits for this to have passed.
   if (deaf_for_.count() > 0) std::this_thread::sleep_for(deaf_for_);
   std::string buffer;
   char bytes[65536];

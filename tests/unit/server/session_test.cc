@@ -165,6 +165,21 @@ TEST(Session, ManyLocalRepliesBehindOneWriteStayWithinALimit) {
   EXPECT_GT(client.take().size(), held * 10'000);
 }
 
+TEST(Session, ManyErrorsBehindOneWriteStayWithinALimitToo) {
+  OneNode node;
+  Client client(node);
+  node.stop_disk();
+  ASSERT_TRUE(client.send("SET x 1"));
+  const std::string unknown = "NOSUCH " + std::string(100, 'e');
+  size_t held = 0;
+  while (client.send(unknown)) ASSERT_LT(++held, 100'000u);
+  EXPECT_GT(held, 1000u);
+  node.start_disk();
+  node.settle();
+  EXPECT_TRUE(client.may_resume_called());
+  EXPECT_TRUE(client.call("PING").ends_with("+PONG\r\n"));
+}
+
 TEST(Session, APipelineOfLargeReadsIsAdmittedAsItsRepliesAreTaken) {
   OneNode node;
   Client client(node);
