@@ -40,9 +40,13 @@ function(raftkv_test name)
   set_tests_properties(${name} PROPERTIES TIMEOUT 600 LABELS "${T_LABELS}")
 endfunction()
 
+# ccache takes a precompiled header only when told that its macros and times do not matter; paths
+# below the source folder count as relative, so that several checkouts share what one has built.
 find_program(CCACHE ccache)
 if(CCACHE AND NOT CMAKE_CXX_COMPILER_LAUNCHER)
-  set(CMAKE_CXX_COMPILER_LAUNCHER ${CCACHE} CACHE STRING "" FORCE)
+  set(CMAKE_CXX_COMPILER_LAUNCHER ${CMAKE_COMMAND} -E env
+    CCACHE_SLOPPINESS=pch_defines,time_macros,include_file_mtime,include_file_ctime
+    CCACHE_BASEDIR=${CMAKE_SOURCE_DIR} CCACHE_NOHASHDIR=1 ${CCACHE} CACHE STRING "" FORCE)
 endif()
 
 add_library(raftkv_options INTERFACE)
