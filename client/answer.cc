@@ -9,6 +9,8 @@ Verdict judge(std::string_view error) {
   const std::string_view code = error.substr(0, error.find(' '));
   if (code == "MOVED") return Verdict::kMoved;
   if (code == "UNKNOWN") return Verdict::kUnknown;
+  if (code == "NOSESSION") return Verdict::kNoSession;
+  if (code == "REPLYGONE") return Verdict::kReplyGone;
   // Sent only where the command did not and will not take effect; any client library retries them.
   constexpr std::array<std::string_view, 6> kNotNow = {"CLUSTERDOWN", "LOADING",    "TRYAGAIN",
                                                        "READONLY",    "MASTERDOWN", "NOREPLICAS"};

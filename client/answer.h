@@ -10,10 +10,12 @@
 namespace raftkv::client {
 
 enum class Verdict : uint8_t {
-  kFinal,    // a refusal for good, the command's own fault
-  kMoved,    // surely not executed: another node is the leader
-  kNotNow,   // surely not executed: no leader, still loading, connection limit, ...
-  kUnknown,  // it may or may not have taken effect
+  kFinal,      // a refusal for good, the command's own fault
+  kMoved,      // surely not executed: another node is the leader
+  kNotNow,     // surely not executed: no leader, still loading, connection limit, ...
+  kUnknown,    // it may or may not have taken effect
+  kNoSession,  // not executed now; whether it was, under the same number, is forgotten
+  kReplyGone,  // it has taken effect, but what it replied is forgotten
 };
 
 // `error` is the reply without '-'.

@@ -51,6 +51,8 @@ class SharedLoad {
   int64_t running_;
 };
 
+constexpr size_t kVerifiedAtOnce = 500;
+
 // One connection's load, on its own thread.
 class Worker {
  public:
@@ -58,11 +60,43 @@ class Worker {
       : plan_(plan),
         load_(load),
         client_(plan.nodes, plan.client),
-        random_(std::random_device{}()) {}
+        random_(std::random_device{}()),
+        own_keys_(fmt::format("bench:{:016x}:", random_())) {}
 
   void run() {
+    last_success_ = Clock::now();
     while (const int64_t size = load_.take(plan_.pipeline)) do_batch(size);
+    note_gap();
     load_.worker_ends();
+  }
+
+  // After run(), with --verify: reads back what was acknowledged.
+  void verify() {
+    std::vector<Command> reads;
+    std::vector<uint64_t> serials;
+    size_t failed = 0;  // into not_acknowledged_, which ascends as the serials do
+    const auto check = [&] {
+      const std::vector<Result> results = client_.pipeline(reads);
+      for (size_t i = 0; i < results.size(); ++i) {
+        if (!results[i] && outcome_.first_error.empty()) {
+          outcome_.first_error = results[i].error().text;
+        }
+        const bool there = results[i] && results[i]->text == value_of(serials[i]);
+        ++(there ? outcome_.verified : outcome_.lost);
+      }
+      reads.clear();
+      serials.clear();
+    };
+    for (uint64_t serial = 0; serial < serial_; ++serial) {
+      if (failed < not_acknowledged_.size() && not_acknowledged_[failed] == serial) {
+        ++failed;
+        continue;
+      }
+      reads.push_back({.args = {"GET", own_key(serial)}, .retry = Retry::kRead});
+      serials.push_back(serial);
+      if (reads.size() == kVerifiedAtOnce) check();
+    }
+    if (!reads.empty()) check();
   }
 
   BenchOutcome& outcome() { return outcome_; }
@@ -70,13 +104,17 @@ class Worker {
  private:
   void do_batch(int64_t size) {
     batch_.clear();
+    const uint64_t first_serial = serial_;
     for (int64_t i = 0; i < size; ++i) batch_.push_back(next_command());
     const auto start = Clock::now();
     const std::vector<Result> results = client_.pipeline(batch_);
     const auto latency = Clock::now() - start;
     uint64_t succeeded = 0;
+    uint64_t serial = first_serial;
     for (size_t i = 0; i < results.size(); ++i) {
       const bool read = batch_[i].retry == Retry::kRead;
+      if (!read && !results[i] && plan_.verify) not_acknowledged_.push_back(serial);
+      if (!read) ++serial;
       if (results[i]) {
         ++(read ? outcome_.reads : outcome_.writes);
         ++succeeded;
@@ -85,29 +123,46 @@ class Worker {
       }
     }
     if (succeeded == 0) return;
+    note_gap();
+    last_success_ = Clock::now();
     outcome_.latency.add(latency, succeeded);
     load_.count_success(succeeded);
   }
 
-  // Writes are not sent again once their outcome is in doubt, so that doubt is counted.
+  // Without sessions, writes are not sent again once their outcome is in doubt, so that doubt is
+  // counted.
   Command next_command() {
     std::string key = fmt::format(
         "bench:{:012d}", std::uniform_int_distribution<int64_t>(0, plan_.keyspace - 1)(random_));
     if (std::uniform_real_distribution<double>(0.0, 1.0)(random_) < plan_.read_share) {
       return {.args = {"GET", std::move(key)}, .retry = Retry::kRead};
     }
-    return {.args = {"SET", std::move(key), next_value()}, .retry = Retry::kUnsafe};
+    if (plan_.incr) return {.args = {"INCR", std::move(key)}, .once = plan_.once};
+    const uint64_t serial = serial_++;
+    if (plan_.verify) {
+      return {.args = {"SET", own_key(serial), value_of(serial)}, .once = plan_.once};
+    }
+    return {.args = {"SET", std::move(key), text_at(random_())}, .once = plan_.once};
+  }
+
+  std::string own_key(uint64_t serial) const { return fmt::format("{}{}", own_keys_, serial); }
+  // With the serial in it, so that another write's value is noticed.
+  std::string value_of(uint64_t serial) { return fmt::format("{}:{}", serial, text_at(serial)); }
+
+  void note_gap() {
+    outcome_.longest_gap =
+        std::max<std::chrono::nanoseconds>(outcome_.longest_gap, Clock::now() - last_success_);
   }
 
   // A piece of random text: neither the same each time, nor dear to make.
-  std::string next_value() {
+  std::string text_at(uint64_t place) {
     const auto size = static_cast<size_t>(plan_.value_size);
     if (text_.empty()) {
       text_.resize(size + 1024);
       std::uniform_int_distribution<int> letter('a', 'z');
       for (char& c : text_) c = static_cast<char>(letter(random_));
     }
-    return text_.substr(random_() % 1024, size);
+    return text_.substr(place % 1024, size);
   }
 
   void count_failure(const ClientError& error) {
@@ -122,6 +177,10 @@ class Worker {
   std::mt19937_64 random_;
   std::string text_;
   std::vector<Command> batch_;
+  Clock::time_point last_success_;
+  std::string own_keys_;  // how they begin
+  uint64_t serial_ = 0;   // of the next write
+  std::vector<uint64_t> not_acknowledged_;
   BenchOutcome outcome_;
 };
 
@@ -161,6 +220,9 @@ void BenchOutcome::merge(BenchOutcome&& other) {
   errors += other.errors;
   unknown += other.unknown;
   latency.merge(other.latency);
+  longest_gap = std::max(longest_gap, other.longest_gap);
+  verified += other.verified;
+  lost += other.lost;
   if (first_error.empty()) first_error = std::move(other.first_error);
 }
 
@@ -179,6 +241,9 @@ BenchOutcome run_bench(const BenchPlan& plan, const std::function<void(uint64_t)
     for (auto& worker : workers) threads.emplace_back([&worker] { worker->run(); });
     outcome.gave_up = watch(plan, load, progress);
     outcome.elapsed = Clock::now() - start;
+  }
+  if (plan.verify) {
+    for (auto& worker : workers) worker->verify();
   }
   for (auto& worker : workers) outcome.merge(std::move(worker->outcome()));
   return outcome;

@@ -24,6 +24,10 @@ struct BenchPlan {
   int64_t value_size = 64;
   double read_share = 0.0;
   int64_t keyspace = 1;
+  // Every write gets a key of its own; at the end each acknowledged one is read back.
+  bool verify = false;
+  bool once = false;  // writes are repeated, in sessions, until they have their answer
+  bool incr = false;  // writes are INCRs, not SETs
 };
 
 struct BenchOutcome {
@@ -33,8 +37,12 @@ struct BenchOutcome {
   uint64_t unknown = 0;  // writes that may or may not have been done
   std::chrono::duration<double> elapsed{0};
   LatencyHistogram latency;  // of what succeeded
-  std::string first_error;   // in words, of errors and unknown
-  bool gave_up = false;      // ended by `patience`
+  // The longest time that one connection was without a success.
+  std::chrono::nanoseconds longest_gap{0};
+  uint64_t verified = 0;    // of the acknowledged writes: read back, and as they were written
+  uint64_t lost = 0;        // of the acknowledged writes: missing, or not as they were written
+  std::string first_error;  // in words, of errors and unknown
+  bool gave_up = false;     // ended by `patience`
 
   uint64_t succeeded() const { return writes + reads; }
   uint64_t failed() const { return errors + unknown; }

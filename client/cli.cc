@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <array>
 #include <cstdlib>
 #include <memory>
@@ -34,24 +35,71 @@ constexpr std::array kCommands = {
         "Counts an operation only when it was acknowledged. Latency is from sending to the reply;\n"
         "with --pipeline, to the last reply of its batch.",
         make_bench_command},
+    Entry{"members list", "who belongs to the cluster", "As the leader sees it.",
+          make_members_list_command},
+    Entry{"members add", "add a node",
+          "Start it first: raftkv-server --join --node_id N --listen HOST:PORT --cluster_id ID.\n"
+          "Waits until it has caught up and votes. Repeating the command is safe.",
+          make_members_add_command},
+    Entry{"members remove", "remove a node",
+          "The leader, too: it hands over first. Repeat it only if the outcome is unknown.",
+          make_members_remove_command},
+    Entry{"members promote", "let a learner vote", "Needed only after add --no-promote.",
+          make_members_promote_command},
+    Entry{"members replace", "put a new node in the place of another",
+          "Adds the new one, waits until it votes, then removes the old one; with the old one's\n"
+          "addresses the other way round. Repeating the command is safe.",
+          make_members_replace_command},
+    Entry{"members update", "tell the others the new addresses of a node",
+          "Do so before it is started there.", make_members_update_command},
+    Entry{"transfer", "hand over leadership",
+          "Clients wait for some milliseconds, and no command fails.", make_transfer_command},
+    Entry{
+        "import", "bring in the keys of a Redis RDB file",
+        "Checks the whole file first: a key that has no place here is named, and nothing is sent.\n"
+        "Keys that the cluster has already are left alone and counted, unless --replace is given.",
+        make_import_command},
+    Entry{"check", "is a recorded history linearizable?",
+          "Asks no server. PASS ends with 0, FAIL with 1 and the smallest set of operations that\n"
+          "contradict each other, UNDECIDED (a limit was reached) and malformed input with 2.",
+          make_check_command},
 };
 
 constexpr std::string_view kExitCodes =
     "Exit codes: 0 done, 1 failed (nothing was changed) or no such key, 2 wrong command line,\n"
     "3 outcome unknown: the write may or may not have happened.\n";
 
-const Entry* find_command(std::string_view name) {
+// The command that `words` begin with, one or two of them.
+const Entry* find_command(std::span<const std::string> words) {
+  const std::string two = words.size() > 1 ? words[0] + " " + words[1] : "";
   for (const Entry& entry : kCommands) {
-    if (entry.name == name) return &entry;
+    if (entry.name == words[0] || entry.name == two) return &entry;
   }
   return nullptr;
+}
+
+size_t words_of(const Entry& entry) {
+  return entry.name.find(' ') == std::string_view::npos ? 1 : 2;
+}
+
+// What is wrong with words that are no command.
+std::string unknown_command(std::span<const std::string> words) {
+  std::string possible;
+  for (const Entry& entry : kCommands) {
+    if (entry.name.starts_with(words[0] + " ")) {
+      possible += fmt::format("{}{}", possible.empty() ? "" : ", ", entry.name);
+    }
+  }
+  if (possible.empty()) return fmt::format("unknown command '{}'", words[0]);
+  return fmt::format("'{}' is no whole command: {}",
+                     fmt::join(words.first(std::min<size_t>(2, words.size())), " "), possible);
 }
 
 std::string overview() {
   std::string text =
       "raftkv-cli <command> [--flag value ...]: talks to a RaftKV cluster.\n\nCommands:\n";
   for (const Entry& entry : kCommands) {
-    text += fmt::format("  {:<8} {}\n", entry.name, entry.summary);
+    text += fmt::format("  {:<16} {}\n", entry.name, entry.summary);
   }
   text +=
       "\nraftkv-cli help <command> tells its flags. For any other Redis command use redis-cli.\n";
@@ -121,16 +169,14 @@ int run_cli(std::span<const std::string> args, const Console& console) {
   }
   if (first.empty()) return usage_error(console, "no command is given", "--help");
   const bool help = first == "help";
-  const std::string& name = help ? args[1] : first;
-  const Entry* entry = find_command(name);
-  if (entry == nullptr) {
-    return usage_error(console, fmt::format("unknown command '{}'", name), "--help");
-  }
+  const std::span<const std::string> words = help ? args.subspan(1) : args;
+  const Entry* entry = find_command(words);
+  if (entry == nullptr) return usage_error(console, unknown_command(words), "--help");
   if (help) {
     const std::string flag = "--help";
     return run_command(*entry, {&flag, 1}, console);
   }
-  return run_command(*entry, args.subspan(1), console);
+  return run_command(*entry, words.subspan(words_of(*entry)), console);
 }
 
 }  // namespace raftkv::client

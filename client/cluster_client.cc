@@ -17,6 +17,11 @@ namespace {
 // Redirects may name nodes that nobody configured; a node that invents them must not fill memory.
 constexpr size_t kLearnedNodesMax = 32;
 
+// Numbered commands on their way at once: no more than a server keeps replies of, or a retry might
+// learn only that it was executed.
+constexpr size_t kNumberedMax = 512;
+
+constexpr std::chrono::milliseconds kClosePatience{50};
 constexpr std::chrono::milliseconds kPauseMin{10};
 constexpr std::chrono::milliseconds kPauseMax{250};
 
@@ -33,9 +38,21 @@ ClusterClient::ClusterClient(std::vector<Address> nodes, ClientOptions options)
   require(!nodes_.empty(), "the list of nodes is not empty");
 }
 
+ClusterClient::~ClusterClient() {
+  if (!session_.is_open() || !leader_) return;
+  const auto known = connections_.find(leader_->to_string());
+  if (known == connections_.end() || !known->second.usable()) return;
+  // Should it not arrive, the session ends by its time to live.
+  known->second.append(OnceSession::closing(session_.id()));
+  static_cast<void>(known->second.flush(Clock::now() + kClosePatience));
+}
+
 Result ClusterClient::command(std::vector<std::string> args, Retry retry) {
-  const Command one = {.args = std::move(args), .retry = retry};
-  return std::move(pipeline({&one, 1}).front());
+  return command({.args = std::move(args), .retry = retry});
+}
+
+Result ClusterClient::command(Command command) {
+  return std::move(pipeline({&command, 1}).front());
 }
 
 std::vector<Result> ClusterClient::pipeline(std::span<const Command> commands) {
@@ -82,17 +99,44 @@ Connection* ClusterClient::connection_to(const Address& address, Deadline deadli
   return &connections_.emplace(name, *std::move(made)).first->second;
 }
 
+// False: this attempt is over. True: there is a session, or this node will do without.
+bool ClusterClient::open_session(const Address& target, Connection& connection,
+                                 Exchange& exchange) {
+  connection.append(OnceSession::opening(options_.session_ttl));
+  const auto reply =
+      connection.receive(std::min(exchange.deadline(), Clock::now() + options_.attempt_timeout));
+  if (!reply) {
+    exchange.trouble(target, reply.error());
+    drop(target);
+    return false;
+  }
+  if (reply->type == Reply::Type::kInteger && reply->integer > 0) {
+    session_.opened(reply->integer);
+    return true;
+  }
+  // Twice is as good as once: a session that nobody uses ends by itself.
+  if (reply->is_error() && judge(reply->text) != Verdict::kFinal) {
+    exchange.trouble(target, reply->text);
+    follow(reply->text, target);
+    return false;
+  }
+  session_.refused(reply->text);
+  exchange.do_without_session();
+  return true;
+}
+
 // Sends all open commands to one node and takes its replies, until it fails or all have one.
 void ClusterClient::attempt(const Address& target, Connection& connection, Exchange& exchange) {
   exchange.reached_a_node();
-  const std::vector<size_t> open = exchange.open();
+  if (exchange.wants_session(session_) && !open_session(target, connection, exchange)) return;
+  const std::vector<size_t> open = exchange.number(session_, kNumberedMax);
   std::vector<uint64_t> ends;
   ends.reserve(open.size());
   bool patient = false;
   for (const size_t i : open) {
-    connection.append(exchange.command(i).args);
+    exchange.append_to(connection, i);
     ends.push_back(connection.appended_bytes());
-    patient = patient || exchange.command(i).retry == Retry::kUnsafe;
+    patient = patient || !exchange.may_repeat(i);
   }
   std::string refusal;
   for (size_t n = 0; n < open.size(); ++n) {
@@ -110,7 +154,7 @@ void ClusterClient::attempt(const Address& target, Connection& connection, Excha
       drop(target);
       return;
     }
-    if (!exchange.take(open[n], *reply, target)) refusal = std::move(reply->text);
+    if (!exchange.take(open[n], *reply, target, session_)) refusal = std::move(reply->text);
   }
   if (refusal.empty()) {
     leader_ = target;
@@ -124,7 +168,9 @@ void ClusterClient::attempt(const Address& target, Connection& connection, Excha
 void ClusterClient::follow(const std::string& refusal, const Address& from) {
   ++setbacks_;
   leader_.reset();
-  if (judge(refusal) != Verdict::kMoved) return;
+  const Verdict verdict = judge(refusal);
+  if (verdict == Verdict::kNoSession) leader_ = from;
+  if (verdict != Verdict::kMoved) return;
   leader_ = moved_to(refusal, from);
   if (!leader_ || std::find(nodes_.begin(), nodes_.end(), *leader_) != nodes_.end()) return;
   if (nodes_.size() == given_nodes_ + kLearnedNodesMax) {

@@ -14,6 +14,7 @@
 
 #include "client/address.h"
 #include "client/connection.h"
+#include "client/once_session.h"
 #include "client/reply.h"
 
 namespace raftkv::client {
@@ -30,6 +31,10 @@ enum class Retry : uint8_t {
 struct Command {
   std::vector<std::string> args;  // at least the command's name
   Retry retry = Retry::kUnsafe;
+  // A write that is to be executed exactly once, whatever happens to connections and leaders: it is
+  // sent in a session, under a number of its own, until it has its answer. Not for reads, MULTI and
+  // EXEC. Where the servers have no sessions, `retry` holds.
+  bool once = false;
 };
 
 struct ClientError {
@@ -37,7 +42,8 @@ struct ClientError {
     kServer,          // the node refused it for good, in its own words (WRONGTYPE ...)
     kDeadline,        // time is up; the command surely did not take effect
     kNoNodes,         // as kDeadline, and not one node could be reached
-    kOutcomeUnknown,  // it may or may not have taken effect
+    kOutcomeUnknown,  // it may or may not have taken effect; or it did, and its reply is lost: the
+                      // text says which
   };
 
   Kind kind;
@@ -52,6 +58,9 @@ struct ClientOptions {
   // How long one node may keep us waiting before another is asked. A command that may not be sent
   // twice waits for its answer until command_timeout instead.
   std::chrono::milliseconds attempt_timeout{1500};
+  // How long the servers remember the session of commands with `once` when none is sent. At least
+  // command_timeout, or they may forget what a command is still being retried for.
+  std::chrono::seconds session_ttl{3600};
 };
 
 // Not thread-safe: one a thread.
@@ -59,10 +68,15 @@ class ClusterClient {
  public:
   // `nodes` needs not be complete, since redirects name others, nor be in any order.
   explicit ClusterClient(std::vector<Address> nodes, ClientOptions options = {});
+  // Closes its session, if it can without waiting.
+  ~ClusterClient();
+  ClusterClient(const ClusterClient&) = delete;
+  ClusterClient& operator=(const ClusterClient&) = delete;
 
   // Ends within command_timeout. Errors a node answers with (but those that mean "not here, not
   // now") come back as kServer.
   Result command(std::vector<std::string> args, Retry retry);
+  Result command(Command command);
 
   // Sends all without waiting in between; one result each, in order. What a node refused with "not
   // here, not now" is sent again, behind what it accepted of the same pipeline: put commands that
@@ -77,6 +91,7 @@ class ClusterClient {
 
   Address next_target();
   Connection* connection_to(const Address& address, Deadline deadline, Exchange& exchange);
+  bool open_session(const Address& target, Connection& connection, Exchange& exchange);
   void attempt(const Address& target, Connection& connection, Exchange& exchange);
   void follow(const std::string& refusal, const Address& from);
   void drop(const Address& address);
@@ -88,6 +103,7 @@ class ClusterClient {
   size_t next_node_ = 0;
   std::optional<Address> leader_;
   std::map<std::string, Connection> connections_;  // by address
+  OnceSession session_;
   // Refusals and failures since the last pause, and how often we paused in this call.
   size_t setbacks_ = 0;
   int pauses_ = 0;

@@ -29,6 +29,10 @@ std::string line_of(const BenchOutcome& outcome) {
   if (outcome.failed() > 0) {
     line += fmt::format(" errors={} unknown={}", outcome.errors, outcome.unknown);
   }
+  if (outcome.verified + outcome.lost > 0) {
+    line += fmt::format(" longest_gap={:.0f}ms verified={} lost={}", ms(outcome.longest_gap),
+                        outcome.verified, outcome.lost);
+  }
   return line + "\n";
 }
 
@@ -43,6 +47,9 @@ std::string json_of(const BenchOutcome& outcome) {
                                  {"p99_ms", ms(outcome.latency.percentile(0.99))},
                                  {"p999_ms", ms(outcome.latency.percentile(0.999))},
                                  {"max_ms", ms(outcome.latency.percentile(1.0))},
+                                 {"longest_gap_ms", ms(outcome.longest_gap)},
+                                 {"verified", outcome.verified},
+                                 {"lost", outcome.lost},
                                  {"first_error", outcome.first_error},
                                  {"gave_up", outcome.gave_up}};
   return object.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
@@ -62,6 +69,13 @@ class BenchCommand : public CliCommand {
                  "stop after so many seconds, also before --n are done; 0: no such limit");
     flags.number("keyspace", &keyspace_, 1, 999'999'999'999,
                  "how many different keys (bench:...) are used");
+    flags.toggle("verify", &verify_,
+                 "give each write a key of its own, and read back at the end whatever was\n"
+                 "      acknowledged; exit code 1 if anything is missing. Leaves the keys behind");
+    flags.toggle("once", &once_,
+                 "send writes in sessions, again and again until they are answered: each is done\n"
+                 "      once, also across a change of leaders");
+    flags.toggle("incr", &incr_, "write by INCR, so that the keys count their writes");
     flags.number("patience_s", &patience_s_, 1, 3600,
                  "stop when nothing has succeeded for so many seconds");
   }
@@ -78,7 +92,10 @@ class BenchCommand : public CliCommand {
                       .pipeline = pipeline_,
                       .value_size = value_size_,
                       .read_share = read_share_,
-                      .keyspace = keyspace_};
+                      .keyspace = keyspace_,
+                      .verify = verify_,
+                      .once = once_,
+                      .incr = incr_};
     std::function<void(uint64_t)> progress;
     if (console.err_is_terminal) {
       progress = [&console](uint64_t done) { console.err(fmt::format("\r{} done", done)); };
@@ -103,7 +120,12 @@ class BenchCommand : public CliCommand {
           "majority of the nodes up? See: raftkv-cli status\n",
           patience_s_));
     }
-    return outcome.gave_up || outcome.succeeded() == 0 ? kExitFailed : kExitOk;
+    if (outcome.lost > 0) {
+      console.err(fmt::format("raftkv-cli bench: {} acknowledged writes could not be read back\n",
+                              outcome.lost));
+    }
+    const bool failed = outcome.gave_up || outcome.succeeded() == 0 || outcome.lost > 0;
+    return failed ? kExitFailed : kExitOk;
   }
 
   int64_t operations_ = 0;
@@ -114,6 +136,9 @@ class BenchCommand : public CliCommand {
   int64_t duration_s_ = 0;
   int64_t keyspace_ = 100'000;
   int64_t patience_s_ = 15;
+  bool verify_ = false;
+  bool once_ = false;
+  bool incr_ = false;
 };
 
 }  // namespace

@@ -17,9 +17,12 @@ std::string dump(const Json& object) {
 }
 
 Result send_to_leader(const std::vector<Address>& nodes, const CommonFlags& common,
-                      std::vector<std::string> args, Retry retry) {
-  ClusterClient client(nodes, {.command_timeout = std::chrono::milliseconds(common.timeout_ms)});
-  return client.command(std::move(args), retry);
+                      Command command) {
+  const std::chrono::milliseconds timeout(common.timeout_ms);
+  // Should the session not be closed at the end, it shall not be remembered for long.
+  const auto ttl = std::chrono::ceil<std::chrono::seconds>(timeout) + std::chrono::seconds(60);
+  ClusterClient client(nodes, {.command_timeout = timeout, .session_ttl = ttl});
+  return client.command(std::move(command));
 }
 
 class PutCommand : public CliCommand {
@@ -35,7 +38,8 @@ class PutCommand : public CliCommand {
           const CommonFlags& common) override {
     std::vector<std::string> args = {"SET", key_, value_};
     if (ttl_ms_ > 0) args.insert(args.end(), {"PX", std::to_string(ttl_ms_)});
-    const Result result = send_to_leader(nodes, common, std::move(args), Retry::kSafe);
+    const Result result = send_to_leader(
+        nodes, common, {.args = std::move(args), .retry = Retry::kSafe, .once = true});
     if (!result) {
       return report_failure(console, common.json, "put", result.error(),
                             "the value may or may not have been written; putting it again is safe");
@@ -56,7 +60,8 @@ class GetCommand : public CliCommand {
 
   int run(const Console& console, const std::vector<Address>& nodes,
           const CommonFlags& common) override {
-    const Result result = send_to_leader(nodes, common, {"GET", key_}, Retry::kRead);
+    const Result result =
+        send_to_leader(nodes, common, {.args = {"GET", key_}, .retry = Retry::kRead});
     if (!result) return report_failure(console, common.json, "get", result.error(), "");
     if (common.json) {
       Json object = {{"ok", true}, {"key", key_}, {"value", nullptr}};
@@ -88,7 +93,7 @@ class DelCommand : public CliCommand {
   int run(const Console& console, const std::vector<Address>& nodes,
           const CommonFlags& common) override {
     return run_counting(console, common, "del", key_,
-                        send_to_leader(nodes, common, {"DEL", key_}, Retry::kUnsafe),
+                        send_to_leader(nodes, common, {.args = {"DEL", key_}, .once = true}),
                         "the key may or may not have been deleted; deleting it again is safe, but "
                         "the count may then be 0");
   }
@@ -108,7 +113,8 @@ class IncrCommand : public CliCommand {
           const CommonFlags& common) override {
     return run_counting(
         console, common, "incr", key_,
-        send_to_leader(nodes, common, {"INCRBY", key_, std::to_string(by_)}, Retry::kUnsafe),
+        send_to_leader(nodes, common,
+                       {.args = {"INCRBY", key_, std::to_string(by_)}, .once = true}),
         "the increment may or may not have been done; read the key before you repeat it");
   }
 

@@ -24,13 +24,65 @@ std::vector<size_t> ClusterClient::Exchange::open() const {
   return indices;
 }
 
+bool ClusterClient::Exchange::wants_session(const OnceSession& session) const {
+  if (!sessions_ || session.is_open() || session.unsupported()) return false;
+  for (size_t i = 0; i < states_.size(); ++i) {
+    if (commands_[i].once && !states_[i].settled && !states_[i].number.given()) return true;
+  }
+  return false;
+}
+
+std::vector<size_t> ClusterClient::Exchange::number(OnceSession& session, size_t numbered_max) {
+  std::vector<size_t> indices;
+  size_t numbered = 0;
+  bool full = false;
+  lowest_needed_.clear();
+  for (const size_t i : open()) {
+    OnceNumber& number = states_[i].number;
+    const bool fresh = commands_[i].once && !number.given() && session.is_open();
+    full = full || ((number.given() || fresh) && numbered == numbered_max);
+    if (fresh && !full) number = session.next();
+    if (number.given()) {
+      uint64_t& lowest = lowest_needed_.emplace(number.session, number.sequence).first->second;
+      lowest = std::min(lowest, number.sequence);
+      ++numbered;
+    }
+    if (!full) indices.push_back(i);
+  }
+  return indices;
+}
+
+void ClusterClient::Exchange::append_to(Connection& connection, size_t i) const {
+  const OnceNumber number = states_[i].number;
+  if (number.given()) {
+    connection.append(
+        OnceSession::wrapped(commands_[i].args, number, lowest_needed_.at(number.session)));
+  } else {
+    connection.append(commands_[i].args);
+  }
+}
+
 void ClusterClient::Exchange::settle(size_t i, Result result) {
   states_[i].result = std::move(result);
   states_[i].settled = true;
   --open_count_;
 }
 
-bool ClusterClient::Exchange::take(size_t i, Reply& reply, const Address& node) {
+// The session of command i is gone.
+void ClusterClient::Exchange::forgotten(size_t i, const std::string& error, OnceSession& session) {
+  State& state = states_[i];
+  session.lost(state.number.session);
+  if (state.maybe.empty() || commands_[i].retry != Retry::kUnsafe) {
+    // Surely not executed, or no harm if it was: it begins anew in another session.
+    state.number = {};
+  } else {
+    settle(i, std::unexpected(ClientError{ClientError::Kind::kOutcomeUnknown,
+                                          fmt::format("{}; then {}", state.maybe, error)}));
+  }
+}
+
+bool ClusterClient::Exchange::take(size_t i, Reply& reply, const Address& node,
+                                   OnceSession& session) {
   if (!reply.is_error()) {
     settle(i, std::move(reply));
     return true;
@@ -42,6 +94,16 @@ bool ClusterClient::Exchange::take(size_t i, Reply& reply, const Address& node) 
     case Verdict::kUnknown:
       maybe_done(i, fmt::format("{} answered: {}", node.to_string(), reply.text));
       return false;
+    case Verdict::kNoSession:
+      if (states_[i].number.given()) {
+        forgotten(i, reply.text, session);
+        return false;
+      }
+      settle(i, std::unexpected(ClientError{ClientError::Kind::kServer, reply.text}));
+      return true;
+    case Verdict::kReplyGone:
+      settle(i, std::unexpected(ClientError{ClientError::Kind::kOutcomeUnknown, reply.text}));
+      return true;
     case Verdict::kMoved:
     case Verdict::kNotNow:
       return false;
@@ -50,6 +112,10 @@ bool ClusterClient::Exchange::take(size_t i, Reply& reply, const Address& node) 
 }
 
 void ClusterClient::Exchange::maybe_done(size_t i, const std::string& how) {
+  if (states_[i].number.given()) {
+    states_[i].maybe = how;
+    return;
+  }
   switch (commands_[i].retry) {
     case Retry::kRead:
       return;

@@ -50,12 +50,30 @@ void Flags::required_text(std::string_view name, std::string* value, std::string
   flags_.back().help += " (required)";
 }
 
+void Flags::argument(std::string_view name, std::string* value, std::string_view help) {
+  required_text(name, value, help);
+  flags_.back().nameless = true;
+  flags_.back().help += "; the name may be left out";
+}
+
 void Flags::number(std::string_view name, int64_t* value, int64_t min, int64_t max,
                    std::string_view help) {
+  add_number(name, value, min, max, help).help += fmt::format(" (default: {})", *value);
+}
+
+void Flags::required_number(std::string_view name, int64_t* value, int64_t min, int64_t max,
+                            std::string_view help) {
+  Flag& flag = add_number(name, value, min, max, help);
+  flag.required = true;
+  flag.help += " (required)";
+}
+
+Flags::Flag& Flags::add_number(std::string_view name, int64_t* value, int64_t min, int64_t max,
+                               std::string_view help) {
   Flag& flag = add(name, help, "N");
-  flag.help += fmt::format(" (default: {})", *value);
   flag.allowed = fmt::format("a number from {} to {}", min, max);
   flag.set = [=](const std::string& text) { return read_number(text, min, max, value); };
+  return flag;
 }
 
 void Flags::share(std::string_view name, double* value, std::string_view help) {
@@ -77,10 +95,20 @@ Flags::Flag* Flags::find(std::string_view name) {
   return found == flags_.end() ? nullptr : &*found;
 }
 
+Flags::Flag* Flags::next_nameless() {
+  const auto found = std::find_if(flags_.begin(), flags_.end(),
+                                  [](const Flag& flag) { return flag.nameless && !flag.given; });
+  return found == flags_.end() ? nullptr : &*found;
+}
+
 std::expected<void, std::string> Flags::parse(std::span<const std::string> args) {
   for (size_t i = 0; i < args.size(); ++i) {
     const std::string_view arg = args[i];
     if (!arg.starts_with("--")) {
+      if (Flag* nameless = next_nameless(); nameless != nullptr) {
+        nameless->given = nameless->set(args[i]);
+        continue;
+      }
       return std::unexpected(fmt::format("unexpected argument '{}': flags begin with --", arg));
     }
     const size_t equals = arg.find('=');

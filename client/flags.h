@@ -18,8 +18,12 @@ class Flags {
   // lines of plain text; the default and the range are added to it.
   void text(std::string_view name, std::string* value, std::string_view help);
   void required_text(std::string_view name, std::string* value, std::string_view help);
+  // As required_text(), and the name may be left out.
+  void argument(std::string_view name, std::string* value, std::string_view help);
   void number(std::string_view name, int64_t* value, int64_t min, int64_t max,
               std::string_view help);
+  void required_number(std::string_view name, int64_t* value, int64_t min, int64_t max,
+                       std::string_view help);
   void share(std::string_view name, double* value, std::string_view help);  // 0.0 to 1.0
   void toggle(std::string_view name, bool* value, std::string_view help);   // false unless named
 
@@ -35,13 +39,17 @@ class Flags {
     std::string help;
     std::string kind;  // what stands for the value in the help, empty for a toggle
     bool required = false;
+    bool nameless = false;  // may be given without its name
     bool given = false;
     std::function<bool(const std::string&)> set;
     std::string allowed;  // "a number from 1 to 10"
   };
 
   Flag& add(std::string_view name, std::string_view help, std::string_view kind);
+  Flag& add_number(std::string_view name, int64_t* value, int64_t min, int64_t max,
+                   std::string_view help);
   Flag* find(std::string_view name);
+  Flag* next_nameless();
 
   std::vector<Flag> flags_;
 };

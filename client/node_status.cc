@@ -102,17 +102,23 @@ void read_info(NodeStatus& node) {
 void summarize(ClusterStatus& status) {
   status.leader_id = 0;
   status.up = 0;
+  // A learner counts for nothing, and neither does a node that was removed.
+  const auto votes = [](const NodeStatus& node) {
+    const std::string_view membership = node.info.text("raft_membership");
+    return membership.empty() || membership == "voter" || membership == "leaving";
+  };
   status.members = status.nodes.size();
   uint64_t leader_term = 0;
   uint64_t members_term = 0;
   for (const NodeStatus& node : status.nodes) {
     if (!node.up()) continue;
-    ++status.up;
+    if (votes(node)) ++status.up;
     if (node.leader_id != 0 && node.term >= leader_term) {
       leader_term = node.term;
       status.leader_id = node.leader_id;
     }
-    const auto members = node.info.number("raft_members");
+    auto members = node.info.number("raft_voters");
+    if (!members) members = node.info.number("raft_members");
     if (members && *members > 0 && node.term >= members_term) {
       members_term = node.term;
       status.members = *members;

@@ -39,8 +39,8 @@ struct ClusterStatus {
 
   // Of the highest term that any node that is up knows; 0: none known.
   uint64_t leader_id = 0;
-  uint64_t members = 0;  // of the whole cluster: as the nodes say, else as many as were asked
-  uint64_t up = 0;
+  uint64_t members = 0;  // who vote, in the whole cluster: as the nodes say, else as many as asked
+  uint64_t up = 0;       // of these
 
   bool healthy() const { return leader_id != 0 && up > members / 2; }
   const NodeStatus* leader() const;  // null if it is not up, or was not asked

@@ -1,8 +1,6 @@
 #include "raft/codec.h"
 
-#include <algorithm>
-#include <limits>
-#include <type_traits>
+#include "raft/wire.h"
 
 namespace raftkv::raft {
 namespace {
@@ -16,91 +14,12 @@ enum class Kind : uint8_t {
   kHeartbeat = 5,
   kHeartbeatReply = 6,
   kTimeoutNow = 7,
+  kReadRequest = 8,
+  kReadReply = 9,
 };
 
-constexpr size_t kVarintBytesMax = 10;
 // term, index, time, kind and length take at least one byte each.
 constexpr size_t kEntryBytesMin = 5;
-
-void put_byte(std::string& out, uint8_t byte) {
-  out.push_back(static_cast<char>(byte));
-}
-
-void put_varint(std::string& out, uint64_t value) {
-  char bytes[kVarintBytesMax];
-  size_t size = 0;
-  while (value >= 0x80) {
-    bytes[size++] = static_cast<char>(value | 0x80);
-    value >>= 7;
-  }
-  bytes[size++] = static_cast<char>(value);
-  out.append(bytes, size);
-}
-
-void put_flags(std::string& out, bool first, bool second) {
-  put_byte(out, static_cast<uint8_t>((first ? 1 : 0) | (second ? 2 : 0)));
-}
-
-// Takes fields off the front. After the first error every field is 0 and the error stays.
-class Source {
- public:
-  explicit Source(std::string_view bytes) : bytes_(bytes) {}
-
-  uint8_t byte(const char* what) {
-    if (bytes_.empty()) return fail("ends before ", what);
-    const auto value = static_cast<uint8_t>(bytes_.front());
-    bytes_.remove_prefix(1);
-    return value;
-  }
-
-  uint64_t varint(const char* what) {
-    uint64_t value = 0;
-    for (size_t i = 0; i < kVarintBytesMax; i++) {
-      if (i >= bytes_.size()) return fail("ends before ", what);
-      const auto byte = static_cast<uint8_t>(bytes_[i]);
-      if (i == kVarintBytesMax - 1 && byte > 1) return fail("too large a number: ", what);
-      value |= uint64_t{byte & 0x7fU} << (7 * i);
-      if (byte < 0x80) {
-        // One number has one encoding only.
-        if (byte == 0 && i > 0) return fail("a number with needless bytes: ", what);
-        bytes_.remove_prefix(i + 1);
-        return value;
-      }
-    }
-    return fail("too large a number: ", what);
-  }
-
-  // One byte that holds as many flags.
-  uint8_t flags(size_t count, const char* what) {
-    const uint8_t value = byte(what);
-    if (value >> count != 0) return fail("unknown flags: ", what);
-    return value;
-  }
-
-  std::string_view take(uint64_t size, const char* what) {
-    if (size > bytes_.size()) {
-      fail("ends before ", what);
-      return {};
-    }
-    const std::string_view taken = bytes_.substr(0, size);
-    bytes_.remove_prefix(size);
-    return taken;
-  }
-
-  uint8_t fail(const char* how, const char* what) {
-    if (error_.empty()) error_ = std::string(how) + what;
-    bytes_ = {};
-    return 0;
-  }
-
-  bool failed() const { return !error_.empty(); }
-  const std::string& error() const { return error_; }
-  std::string_view rest() const { return bytes_; }
-
- private:
-  std::string_view bytes_;
-  std::string error_;
-};
 
 // --- bodies ------------------------------------------------------------------------------------
 
@@ -150,13 +69,25 @@ void put_body(const TimeoutNow& /*body*/, std::string& out) {
   put_byte(out, static_cast<uint8_t>(Kind::kTimeoutNow));
 }
 
+void put_body(const ReadRequest& body, std::string& out) {
+  put_byte(out, static_cast<uint8_t>(Kind::kReadRequest));
+  put_varint(out, body.number);
+}
+
+void put_body(const ReadReply& body, std::string& out) {
+  put_byte(out, static_cast<uint8_t>(Kind::kReadReply));
+  put_flags(out, body.refused, false);
+  put_varint(out, body.number);
+  put_varint(out, body.index);
+}
+
 Entry take_entry(Source& in) {
   Entry entry;
   entry.term = in.varint("an entry's term");
   entry.index = in.varint("an entry's index");
   entry.time_us = in.varint("an entry's time");
   const uint8_t kind = in.byte("an entry's kind");
-  if (kind > static_cast<uint8_t>(EntryKind::kCommands)) in.fail("unknown kind of ", "entry");
+  if (kind > static_cast<uint8_t>(EntryKind::kMembership)) in.fail("unknown kind of ", "entry");
   entry.kind = static_cast<EntryKind>(kind);
   const uint64_t size = in.varint("an entry's length");
   const std::string_view payload = in.take(size, "an entry's payload");
@@ -219,6 +150,14 @@ HeartbeatReply take_heartbeat_reply(Source& in) {
   return body;
 }
 
+ReadReply take_read_reply(Source& in) {
+  ReadReply body;
+  body.refused = in.flags(1, "a read reply's flags") != 0;
+  body.number = in.varint("the read's number");
+  body.index = in.varint("the read index");
+  return body;
+}
+
 void take_body(Kind kind, Source& in, Message& message) {
   switch (kind) {
     case Kind::kVoteRequest:
@@ -241,6 +180,12 @@ void take_body(Kind kind, Source& in, Message& message) {
       return;
     case Kind::kTimeoutNow:
       message.body = TimeoutNow{};
+      return;
+    case Kind::kReadRequest:
+      message.body = ReadRequest{.number = in.varint("the read's number")};
+      return;
+    case Kind::kReadReply:
+      message.body = take_read_reply(in);
       return;
   }
   in.fail("unknown kind of ", "message");

@@ -12,7 +12,14 @@
 //   5 Heartbeat       commit, round
 //   6 HeartbeatReply  round, last_index
 //   7 TimeoutNow      -
-//   entry           term, index, time_us, kind (0 no-op, 1 commands), payload length, payload
+//   8 ReadRequest     number
+//   9 ReadReply       flags (1 refused), number, index
+//   entry           term, index, time_us, kind (0 no-op, 1 commands, 2 membership), payload length,
+//                   payload
+//   membership      flags (1 joint), number of voters, voters, if joint: number of outgoing voters
+//                   and these, number of learners, learners, then for each member, in the order of
+//                   the ids: length of its context, context
+//   snapshot meta   index, term, time_us, flags (1 has a membership), membership
 //
 // decode() trusts nothing: lengths are checked against what is there before anything is allocated,
 // unknown kinds, unknown flags and trailing bytes are errors. An empty payload comes back as null.
@@ -37,5 +44,16 @@ std::expected<Message, std::string> decode_message(std::string_view bytes);
 void encode_entry(const Entry& entry, std::string& out);
 // Takes one entry off the front of `bytes`.
 std::expected<Entry, std::string> decode_entry(std::string_view& bytes);
+
+// The payload of an entry of kind kMembership. The membership is sound (raft/membership.h): it has
+// a voter, its sets are ascending and, but for the two of voters, disjoint, its contexts are
+// exactly those of its members. Anything else is an error of decode_membership(), and a check here.
+void encode_membership(const Membership& membership, std::string& out);
+std::expected<Membership, std::string> decode_membership(std::string_view bytes);
+
+// What a snapshot stands for, as it stands on disk and in the transfer. Its membership is sound or
+// wholly empty (of a node that did not know its group yet).
+void encode_snapshot_meta(const SnapshotMeta& meta, std::string& out);
+std::expected<SnapshotMeta, std::string> decode_snapshot_meta(std::string_view bytes);
 
 }  // namespace raftkv::raft

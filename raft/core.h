@@ -4,12 +4,13 @@
 
 #include <cstdint>
 #include <deque>
+#include <optional>
 #include <utility>
 #include <vector>
 
 #include "raft/durability.h"
 #include "raft/log.h"
-#include "raft/membership.h"
+#include "raft/membership_history.h"
 #include "raft/node.h"
 #include "raft/ready.h"
 #include "raft/types.h"
@@ -25,6 +26,9 @@ class Core {
   NodeId self() const { return options.id; }
   Term term() const { return hard.term; }
   Index commit() const { return hard.commit; }
+  // The membership in force: the newest one in the log.
+  const Configuration& config() const { return members.config(); }
+  const SnapshotMeta& snapshot() const { return snapshot_; }
 
   // --- messages -------------------------------------------------------------------------------
 
@@ -38,7 +42,8 @@ class Core {
 
   // --- the log --------------------------------------------------------------------------------
 
-  // Appends to the log, dropping what it held from the first entry's index on.
+  // Appends to the log, dropping what it held from the first entry's index on. A membership counts
+  // from here (thesis 4.1).
   void append(std::span<Entry> entries);
   // Moves the commit index forward; `index` is in the log.
   void commit_to(Index index);
@@ -47,6 +52,16 @@ class Core {
   std::vector<Entry> take_apply();
   // Forgets old entries that can be read back from the host.
   void trim_log();
+
+  // --- snapshots ------------------------------------------------------------------------------
+
+  // See Node.
+  void compact(Index index, Index first_index);
+  SnapshotMeta snapshot_meta(Index index) const;
+  bool wants_snapshot(const SnapshotMeta& meta) const;
+  // A snapshot that is wanted takes the place of the state, and of the log if that contradicts it
+  // or does not reach it. Else what follows in the log stays: it may have been acknowledged.
+  void restore(const SnapshotMeta& meta);
 
   // --- the disk -------------------------------------------------------------------------------
 
@@ -57,17 +72,20 @@ class Core {
   // The disk has hung for so long that this node should not serve (or become) a leader.
   bool disk_stalled() const { return now >= disk_stall_deadline(); }
   MonotonicUs disk_stall_deadline() const;
+  // Entries that this node may have acknowledged were lost, and are not all back on the disk.
+  bool repairing() const { return lost_up_to_ != 0; }
 
   // --- state ----------------------------------------------------------------------------------
 
   const Options options;
-  const Configuration config;
   Log log;
+  MembershipHistory members;
   Durability disk;
   HardState hard;  // as it should be; Durability knows what of it is on the disk
   Role role = Role::kFollower;
   NodeId leader = 0;
-  Index applied = 0;  // handed out
+  bool electable = options.electable;  // see Node::set_electable
+  Index applied = 0;                   // handed out
   MonotonicUs now;
 
   std::vector<Message> outgoing;
@@ -76,7 +94,12 @@ class Core {
   uint64_t messages_ignored = 0;
 
  private:
-  std::vector<Message> sealed_;  // for the next Persist
+  void end_repair_when_done();
+
+  SnapshotMeta snapshot_;  // the newest one, as the disk will know it
+  Index lost_up_to_;
+  std::optional<LogCut> cut_;    // for the next Persist
+  std::vector<Message> sealed_;  // as well
   // Sealed behind a Persist that was handed out already: its sequence, and the message.
   std::deque<std::pair<uint64_t, Message>> held_;
 };

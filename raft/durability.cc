@@ -26,6 +26,11 @@ void Durability::truncated_from(Index index) {
   for (Pending& write : pending_) write.valid_index = std::min(write.valid_index, kept);
 }
 
+void Durability::replaced(Index agreed, Index snapshot) {
+  truncated_from(agreed + 1);
+  handed_index_ = snapshot;
+}
+
 void Durability::complete(const PersistToken& token) {
   RAFT_CHECK(token.sequence <= handed_sequence_,
              "write " + std::to_string(token.sequence) + " was never handed out");

@@ -2,6 +2,7 @@
 // to the state after some completed write, so nothing else may be promised to others.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <deque>
 #include <optional>
@@ -36,6 +37,13 @@ class Durability {
   // the old ones to the disk, and even if the same entry returns to the same place later, that
   // write must not count for it, because the disk forgets it in between (the ABA race).
   void truncated_from(Index index);
+
+  // The log begins anew behind a snapshot at `snapshot`, which the next write brings to the disk.
+  // Until then the disk holds the log as it was, which agrees with the group up to `agreed` only;
+  // writes of the old log that are on their way count for no more than that.
+  void replaced(Index agreed, Index snapshot);
+  // Entries up to `index` need not be written any more: the snapshot of the next write covers them.
+  void covered_up_to(Index index) { handed_index_ = std::max(handed_index_, index); }
 
   // This write and all before it are done.
   void complete(const PersistToken& token);

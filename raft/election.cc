@@ -1,7 +1,5 @@
 #include "raft/election.h"
 
-#include <algorithm>
-
 #include "raft/check.h"
 
 namespace raftkv::raft {
@@ -11,7 +9,19 @@ Election::Election(Core& core)
       random_(core.options.random_seed ^ (core.self() * 0xd1342543de82ef95)),
       last_contact_(core.now) {
   set_timer();
-  if (core_.config.voters().size() == 1) campaign(false);
+  if (core_.config().is_sole_voter(core_.self()) && may_campaign()) campaign(false);
+}
+
+void Election::may_lead_now() {
+  if (core_.role == Role::kFollower && core_.config().is_sole_voter(core_.self()) &&
+      may_campaign() && !core_.disk_stalled()) {
+    campaign(false);
+  }
+}
+
+bool Election::may_campaign() const {
+  return core_.electable && !core_.repairing() &&
+         core_.members.votes_since(core_.commit(), core_.self());
 }
 
 void Election::set_timer() {
@@ -41,13 +51,14 @@ void Election::heard_from_leader() {
 
 void Election::tick() {
   if (core_.role == Role::kLeader || core_.now < deadline_) return;
-  if (core_.disk_stalled()) {
-    // We could not make a vote durable, let alone lead.
+  if (core_.disk_stalled() || !may_campaign()) {
+    // Those who can't campaign wait on. (With a disk that hangs we could not make a vote durable,
+    // let alone lead.) The leader is gone all the same.
     follow(core_.term(), 0);
     set_timer();
     return;
   }
-  if (core_.config.voters().size() == 1) {
+  if (core_.config().is_sole_voter(core_.self())) {
     campaign(false);
   } else {
     pre_campaign();
@@ -64,7 +75,7 @@ bool Election::loyal() const {
 void Election::pre_campaign() {
   core_.role = Role::kPreCandidate;
   core_.leader = 0;
-  votes_.assign(core_.config.voters().size(), Vote::kUnknown);
+  votes_.clear();
   count(core_.self(), Vote::kGranted);
   set_timer();
   ask_for_votes(/*pre=*/true, /*transfer=*/false, core_.term() + 1);
@@ -76,7 +87,7 @@ void Election::campaign(bool transfer) {
   core_.hard.term++;
   core_.hard.vote = core_.self();
   core_.elections_started++;
-  votes_.assign(core_.config.voters().size(), Vote::kUnknown);
+  votes_.clear();
   set_timer();
   ask_for_votes(/*pre=*/false, transfer, core_.term());
 }
@@ -86,7 +97,7 @@ void Election::ask_for_votes(bool pre, bool transfer, Term term) {
                             .transfer = transfer,
                             .last_index = core_.log.last_index(),
                             .last_term = core_.log.last_term()};
-  for (NodeId voter : core_.config.voters()) {
+  for (NodeId voter : core_.config().all_voters()) {
     if (voter == core_.self()) continue;
     if (pre) {
       core_.send(voter, term, request);
@@ -100,19 +111,18 @@ void Election::ask_for_votes(bool pre, bool transfer, Term term) {
 }
 
 void Election::count(NodeId voter, Vote vote) {
-  const auto voters = core_.config.voters();
-  const auto place = std::lower_bound(voters.begin(), voters.end(), voter);
-  votes_[static_cast<size_t>(place - voters.begin())] = vote;
+  if (core_.config().is_voter(voter)) votes_[voter] = vote;
 }
 
 Tally Election::tally_now() const {
   const HardState& durable = core_.disk.durable_state();
   const bool own_vote_is_durable = durable.term == core_.term() && durable.vote == core_.self();
-  size_t next = 0;
-  return tally(core_.config, [&](NodeId voter) {
-    const Vote vote = votes_[next++];
-    if (voter != core_.self() || core_.role == Role::kPreCandidate) return vote;
-    return own_vote_is_durable ? Vote::kGranted : Vote::kUnknown;
+  return tally(core_.config(), [&](NodeId voter) {
+    if (voter == core_.self() && core_.role == Role::kCandidate) {
+      return own_vote_is_durable ? Vote::kGranted : Vote::kUnknown;
+    }
+    const auto vote = votes_.find(voter);
+    return vote == votes_.end() ? Vote::kUnknown : vote->second;
   });
 }
 
@@ -146,7 +156,7 @@ void Election::on_vote_reply(const Message& message, const VoteReply& reply) {
 void Election::on_timeout_now(const Message& message) {
   const bool from_our_leader =
       core_.role == Role::kFollower && message.term == core_.term() && message.from == core_.leader;
-  if (from_our_leader && !core_.disk_stalled()) campaign(/*transfer=*/true);
+  if (from_our_leader && !core_.disk_stalled() && may_campaign()) campaign(/*transfer=*/true);
 }
 
 // --- voting ------------------------------------------------------------------------------------
@@ -175,7 +185,7 @@ void Election::on_vote_request(const Message& message, const VoteRequest& reques
   // leader has been elected by others.
   const bool vote_is_free = message.term > core_.term() || core_.hard.vote == message.from ||
                             (core_.hard.vote == 0 && core_.leader == 0);
-  if (!vote_is_free || !log_is_recent_enough(request)) {
+  if (!vote_is_free || !log_is_recent_enough(request) || core_.repairing()) {
     refuse(message, request);
     return;
   }

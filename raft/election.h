@@ -1,8 +1,15 @@
 // How a node follows, votes and campaigns: every change of role but the one to leader is here.
 // Pre-vote (thesis 9.6), leader stickiness (thesis 4.2.3), campaigns on a leader's word (3.10).
+//
+// A vote is given to whoever asks and deserves it, member or not: the candidate's membership may be
+// newer than ours, and need our vote (thesis 4.1). What keeps removed servers from disturbing is
+// pre-vote and stickiness. A node campaigns if it votes itself, now or in the newest membership
+// that is known to be committed: one that was just removed may hold the longest log, and nobody
+// else could then be elected (thesis 4.2.2). A node that lost what it may have acknowledged does
+// neither.
 #pragma once
 
-#include <vector>
+#include <map>
 
 #include "raft/core.h"
 #include "raft/quorum.h"
@@ -24,6 +31,8 @@ class Election {
   // Campaigns when nobody was heard for long enough.
   void tick();
   MonotonicUs deadline() const { return deadline_; }
+  // The host lets this node lead from now on. Who is alone in its group need not wait to do so.
+  void may_lead_now();
 
   void on_vote_request(const Message& message, const VoteRequest& request);
   void on_vote_reply(const Message& message, const VoteReply& reply);
@@ -35,6 +44,7 @@ class Election {
   bool loyal() const;
 
  private:
+  bool may_campaign() const;
   void pre_campaign();
   void campaign(bool transfer);
   void count(NodeId voter, Vote vote);
@@ -46,7 +56,7 @@ class Election {
 
   Core& core_;
   Random random_;
-  std::vector<Vote> votes_;  // in the order of the configuration's voters
+  std::map<NodeId, Vote> votes_;  // of voters only
   MonotonicUs last_contact_;
   MonotonicUs deadline_ = 0;
 };

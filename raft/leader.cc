@@ -1,6 +1,7 @@
 #include "raft/leader.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "raft/check.h"
 #include "raft/quorum.h"
@@ -12,19 +13,35 @@ Leader::Leader(Core& core)
       opening_(core.log.last_index() + 1),
       reads_(opening_),
       next_heartbeat_(core.now + core.options.heartbeat_us) {
-  for (NodeId voter : core_.config.voters()) {
-    if (voter != core_.self()) peers_.emplace_back(voter, opening_, core_.options, core_.now);
-  }
-  if (peers_.empty()) next_heartbeat_ = kNever;
   append(EntryKind::kNoop, nullptr, core_.log.last_time_us());
+  // Those whose removal is not known to be committed may not know of it either.
+  for (NodeId id : core_.members.members_since(core_.commit())) {
+    if (id != core_.self() && !knows(id)) {
+      peers_.emplace_back(id, opening_, core_.options, core_.now);
+    }
+  }
+  follow_membership();
   start_round();
 }
 
-size_t Leader::place(NodeId id) const {
-  size_t i = 0;
-  while (i < peers_.size() && peers_[i].id() != id) i++;
-  RAFT_CHECK(i < peers_.size(), std::to_string(id) + " is no follower of ours");
-  return i;
+const Progress* Leader::find(NodeId id) const {
+  const auto found = std::find_if(peers_.begin(), peers_.end(),
+                                  [id](const Progress& peer) { return peer.id() == id; });
+  return found == peers_.end() ? nullptr : &*found;
+}
+
+Progress* Leader::find(NodeId id) {
+  return const_cast<Progress*>(std::as_const(*this).find(id));
+}
+
+const Progress& Leader::peer(NodeId id) const {
+  const Progress* found = find(id);
+  RAFT_CHECK(found != nullptr, std::to_string(id) + " is no follower of ours");
+  return *found;
+}
+
+Progress& Leader::peer(NodeId id) {
+  return const_cast<Progress&>(std::as_const(*this).peer(id));
 }
 
 // --- time --------------------------------------------------------------------------------------
@@ -32,6 +49,7 @@ size_t Leader::place(NodeId id) const {
 bool Leader::tick() {
   if (core_.now >= quorum_deadline() || core_.disk_stalled()) return false;
   if (core_.now >= transfer_deadline_) {
+    if (removed_) return false;
     transfer_target_ = 0;
     transfer_deadline_ = kNever;
   }
@@ -43,9 +61,9 @@ bool Leader::tick() {
 }
 
 MonotonicUs Leader::quorum_deadline() const {
-  if (peers_.empty()) return kNever;
-  const MonotonicUs heard = majority_reached(core_.config, [&](NodeId voter) {
-    return voter == core_.self() ? core_.now : peers_[place(voter)].last_heard();
+  if (core_.config().is_sole_voter(core_.self())) return kNever;
+  const MonotonicUs heard = majority_reached(core_.config(), [&](NodeId voter) {
+    return voter == core_.self() ? core_.now : peer(voter).last_heard();
   });
   return heard + core_.options.election_timeout_us;
 }
@@ -62,7 +80,7 @@ bool Leader::active(const Progress& peer) const {
 // --- replication -------------------------------------------------------------------------------
 
 std::expected<Index, ProposeError> Leader::propose(Payload payload, uint64_t time_us) {
-  if (transfer_target_ != 0) return std::unexpected(ProposeError::kTransferring);
+  if (transfer_target_ != 0 || removed_) return std::unexpected(ProposeError::kTransferring);
   // What a majority committed but our own disk has not taken yet weighs on our memory all the same.
   const Index settled = std::min(core_.commit(), core_.disk.durable_index());
   if (core_.log.bytes_after(settled) >= core_.options.uncommitted_bytes_max) {
@@ -86,7 +104,38 @@ void Leader::send_pending() {
   for (Progress& peer : peers_) send_appends(peer);
 }
 
+// What it needs next is no longer in the log.
+bool Leader::behind_log(const Progress& peer) const {
+  return peer.next() < core_.log.first_index();
+}
+
+// Whoever is silent is not sent one, nor whoever leaves.
+bool Leader::wants_snapshot(const Progress& peer) const {
+  return behind_log(peer) && peer.mode() != Progress::Mode::kSnapshot && active(peer) &&
+         !departing(peer.id());
+}
+
+void Leader::take_snapshot_requests(std::vector<SnapshotRequest>& requests) {
+  requests = std::exchange(snapshot_requests_, {});
+}
+
+void Leader::snapshot_sent(NodeId to, Index index) {
+  Progress* peer = find(to);
+  if (peer == nullptr) return;
+  if (index == 0) {
+    peer->snapshot_failed();
+  } else {
+    // What it installed is committed, but whether we know of that already is another matter.
+    peer->snapshot_installed(std::min(index, core_.log.last_index()));
+  }
+}
+
 void Leader::send_appends(Progress& peer) {
+  if (wants_snapshot(peer)) {
+    peer.snapshot_asked();
+    snapshot_requests_.push_back({peer.id()});
+  }
+  if (behind_log(peer)) return;
   const Index last = core_.log.last_index();
   bool read_from_disk = false;
   while (peer.wants_append(last)) {
@@ -114,7 +163,9 @@ void Leader::send_append(Progress& peer, Index last) {
 }
 
 void Leader::on_append_reply(const Message& message, const AppendReply& reply) {
-  Progress& peer = peers_[place(message.from)];
+  Progress* const found = find(message.from);
+  if (found == nullptr) return;
+  Progress& peer = *found;
   const Index claimed = reply.accepted ? reply.match : reply.rejected_prev;
   if (claimed > core_.log.last_index()) {
     core_.messages_ignored++;
@@ -126,20 +177,24 @@ void Leader::on_append_reply(const Message& message, const AppendReply& reply) {
                   core_.log.last_with_term_at_most(reply.hint_index, reply.hint_term));
     return;
   }
-  if (!peer.accepted(reply.match)) return;
+  const bool news = peer.accepted(reply.match);
+  if (peer.mode() == Progress::Mode::kSnapshot && !behind_log(peer)) peer.snapshot_needless();
+  if (!news) return;
   advance_commit();
   advance_transfer();
+  see_off();
 }
 
 void Leader::advance_commit() {
-  const Index reached = majority_reached(core_.config, [&](NodeId voter) {
-    return voter == core_.self() ? core_.disk.durable_index() : peers_[place(voter)].match();
+  const Index reached = majority_reached(core_.config(), [&](NodeId voter) {
+    return voter == core_.self() ? core_.disk.durable_index() : peer(voter).match();
   });
   // Entries of older terms are committed only along with one of ours (Raft paper 5.4.2): a majority
   // that holds them can still lose them to a leader that never saw them.
   if (reached > core_.commit() && core_.log.term_at(reached) == core_.term()) {
     core_.commit_to(reached);
   }
+  advance_membership();
 }
 
 // --- rounds, reads and the lease ---------------------------------------------------------------
@@ -147,8 +202,10 @@ void Leader::advance_commit() {
 void Leader::send_heartbeats() {
   start_round();
   for (Progress& peer : peers_) {
-    if (peer.wants_check()) send_append(peer, peer.next() - 1);
+    if (peer.wants_check() && !behind_log(peer)) send_append(peer, peer.next() - 1);
+    peer.retry_snapshot(core_.log.first_index());
   }
+  see_off();
 }
 
 void Leader::start_round() {
@@ -158,7 +215,7 @@ void Leader::start_round() {
     core_.send(peer.id(), core_.term(),
                Heartbeat{.commit = std::min(core_.commit(), peer.match()), .round = round});
   }
-  if (peers_.empty()) update_rounds();
+  update_rounds();
 }
 
 void Leader::on_heartbeat_reply(const Message& message, const HeartbeatReply& reply) {
@@ -166,16 +223,22 @@ void Leader::on_heartbeat_reply(const Message& message, const HeartbeatReply& re
     core_.messages_ignored++;
     return;
   }
-  Progress& peer = peers_[place(message.from)];
-  peer.heard(core_.now);
-  peer.heartbeat_answered(reply.round, reply.last_index);
+  Progress* const peer = find(message.from);
+  if (peer == nullptr) return;
+  peer->heard(core_.now);
+  peer->heartbeat_answered(reply.round, reply.last_index);
   update_rounds();
+  see_off();
 }
 
 void Leader::update_rounds() {
-  reads_.round_answered(majority_reached(core_.config, [&](NodeId voter) {
-    return voter == core_.self() ? reads_.round_last() : peers_[place(voter)].answered_round();
+  reads_.round_answered(majority_reached(core_.config(), [&](NodeId voter) {
+    return voter == core_.self() ? reads_.round_last() : peer(voter).answered_round();
   }));
+}
+
+void Leader::add_remote_read(NodeId from, uint64_t number) {
+  reads_.add_remote({from, number}, core_.log.last_index());
 }
 
 bool Leader::lease_valid() const {
@@ -186,13 +249,19 @@ bool Leader::lease_valid() const {
 }
 
 void Leader::take_grants(std::vector<ReadGrant>& grants) {
-  reads_.take_grants(core_.commit(), lease_valid(), grants);
+  while (auto granted = reads_.take_granted(core_.commit(), lease_valid())) {
+    if (granted->own) grants.push_back(*granted->own);
+    for (const RemoteRead& read : granted->remote) {
+      core_.send(read.from, core_.term(),
+                 ReadReply{.number = read.number, .index = granted->index});
+    }
+  }
 }
 
 bool Leader::has_ready() const {
   if (reads_.wants_round() || reads_.has_grants(core_.commit(), lease_valid())) return true;
   return std::any_of(peers_.begin(), peers_.end(), [&](const Progress& peer) {
-    return peer.wants_append(core_.log.last_index());
+    return behind_log(peer) ? wants_snapshot(peer) : peer.wants_append(core_.log.last_index());
   });
 }
 
@@ -203,6 +272,7 @@ bool Leader::transfer(NodeId target) {
   const Progress* chosen = nullptr;
   for (const Progress& peer : peers_) {
     if (!active(peer) || (target != 0 && peer.id() != target)) continue;
+    if (!core_.config().stays_voter(peer.id())) continue;
     if (chosen == nullptr || peer.match() > chosen->match()) chosen = &peer;
   }
   if (chosen == nullptr) return false;
@@ -215,7 +285,7 @@ bool Leader::transfer(NodeId target) {
 
 void Leader::advance_transfer() {
   if (transfer_target_ == 0 || transfer_ordered_) return;
-  if (peers_[place(transfer_target_)].match() < core_.log.last_index()) return;
+  if (peer(transfer_target_).match() < core_.log.last_index()) return;
   transfer_ordered_ = true;
   lease_revoked_ = true;
   core_.send(transfer_target_, core_.term(), TimeoutNow{});
@@ -226,9 +296,12 @@ void Leader::advance_transfer() {
 std::vector<PeerStatus> Leader::peer_status() const {
   std::vector<PeerStatus> status;
   for (const Progress& peer : peers_) {
+    if (departing(peer.id())) continue;
     status.push_back({.id = peer.id(),
                       .match = peer.match(),
                       .next = peer.next(),
+                      .learner = !core_.config().is_voter(peer.id()),
+                      .snapshotting = peer.mode() == Progress::Mode::kSnapshot,
                       .active = active(peer),
                       .silent_us = core_.now - peer.last_heard(),
                       .inflight_messages = peer.inflight_messages()});
@@ -240,10 +313,12 @@ std::string Leader::broken_invariant() const {
   for (const Progress& peer : peers_) {
     if (auto broken = peer.broken_invariant(core_.log.last_index()); !broken.empty()) return broken;
   }
-  if (opening_ > core_.log.last_index() || core_.log.term_at(opening_) != core_.term()) {
+  const bool compacted = opening_ < core_.log.base_index();
+  if (!compacted && !core_.log.matches(opening_, core_.term())) {
     return "the leader's log lacks the entry that opened its term";
   }
   if (core_.log.last_term() != core_.term()) return "the leader's log ends in another term";
+  if (auto broken = broken_membership(); !broken.empty()) return broken;
   return reads_.broken_invariant();
 }
 

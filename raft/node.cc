@@ -9,6 +9,7 @@
 #include "raft/follower.h"
 #include "raft/invariants.h"
 #include "raft/leader.h"
+#include "raft/remote_reads.h"
 
 namespace raftkv::raft {
 
@@ -26,18 +27,41 @@ const char* role_name(Role role) {
   return "unknown";
 }
 
+const char* change_error_text(ChangeError error) {
+  switch (error) {
+    case ChangeError::kNotLeader:
+      return "this node is not the leader";
+    case ChangeError::kInProgress:
+      return "another change of the membership is not finished yet, try again later";
+    case ChangeError::kTransferring:
+      return "leadership is being handed over, ask the next leader";
+    case ChangeError::kNotMember:
+      return "there is no such member (only a learner can be promoted)";
+    case ChangeError::kAlreadyMember:
+      return "that node is a member already";
+    case ChangeError::kLastVoter:
+      return "the group would be left without a voter";
+    case ChangeError::kTooMany:
+      return "the group would have too many members";
+  }
+  return "unknown";
+}
+
 // Leads each input to the part that deals with it. Rules about terms that hold for all messages are
 // here; everything else is in the parts.
 class Node::Impl {
  public:
   Impl(Options options, const Restored& restored, const LogReader& reader, MonotonicUs now)
-      : core(std::move(options), restored, reader, now), election(core) {}
+      : core(std::move(options), restored, reader, now), election(core), remote_reads(core) {}
 
   void tick(MonotonicUs now);
   void step(Message message);
   void receiving_from(NodeId peer);
-  Ready take_ready();
-  bool has_ready() const;
+  bool restore(const SnapshotMeta& meta);
+  uint64_t read();
+  uint64_t read_from_leader();
+  Ready take_ready(bool with_apply);
+  bool has_ready(bool with_apply) const;
 
   // Role changes happen in the parts; a leadership begins and ends here.
   void settle();
@@ -45,12 +69,14 @@ class Node::Impl {
   Core core;
   Election election;
   std::optional<Leader> leadership;
+  RemoteReads remote_reads;
   uint64_t last_read = 0;
 
  private:
   MonotonicUs sign_of_life_ = 0;  // when receiving_from() last told the leader
 
   bool is_nonsense(const Message& message) const;
+  bool is_answer_of_a_stranger(const Message& message) const;
   void answer_stale(const Message& message);
   void follow_sender(const Message& message);
 
@@ -62,15 +88,19 @@ class Node::Impl {
   void on(const Message& message, Heartbeat& heartbeat);
   void on(const Message& message, HeartbeatReply& reply);
   void on(const Message& message, TimeoutNow& order);
+  void on(const Message& message, ReadRequest& request);
+  void on(const Message& message, ReadReply& reply);
 };
 
 void Node::Impl::settle() {
   if (core.role != Role::kLeader) leadership.reset();
-  if (!election.won()) return;
-  core.role = Role::kLeader;
-  core.leader = core.self();
-  core.leader_changes++;
-  leadership.emplace(core);
+  if (election.won()) {
+    core.role = Role::kLeader;
+    core.leader = core.self();
+    core.leader_changes++;
+    leadership.emplace(core);
+  }
+  remote_reads.settle();
 }
 
 void Node::Impl::tick(MonotonicUs now) {
@@ -84,14 +114,31 @@ void Node::Impl::tick(MonotonicUs now) {
 
 // --- messages ----------------------------------------------------------------------------------
 
+bool is_answer(const Message& message) {
+  return std::holds_alternative<VoteReply>(message.body) ||
+         std::holds_alternative<AppendReply>(message.body) ||
+         std::holds_alternative<HeartbeatReply>(message.body) ||
+         std::holds_alternative<ReadReply>(message.body);
+}
+
+// A leader or a candidate may be of a membership that we have not heard of yet, so it is judged by
+// its term and its log alone (thesis 4.1). But an answer, or an order, counts only from those whom
+// we would ask or obey: else a removed server could unseat its leader with a higher term.
+bool Node::Impl::is_answer_of_a_stranger(const Message& message) const {
+  const bool is_request = std::holds_alternative<VoteRequest>(message.body) ||
+                          std::holds_alternative<Append>(message.body) ||
+                          std::holds_alternative<Heartbeat>(message.body);
+  if (is_request || core.config().is_member(message.from)) return false;
+  if (message.term != core.term()) return true;
+  const bool leaves = leadership && leadership->knows(message.from);
+  return !leaves && message.from != core.leader;
+}
+
 bool Node::Impl::is_nonsense(const Message& message) const {
-  if (message.to != core.self() || message.from == core.self()) return true;
-  if (!core.config.is_member(message.from)) return true;
+  if (message.to != core.self() || message.from == core.self() || message.from == 0) return true;
+  if (is_answer_of_a_stranger(message)) return true;
   // Nobody leads or campaigns before the first term.
-  const bool is_answer = std::holds_alternative<VoteReply>(message.body) ||
-                         std::holds_alternative<AppendReply>(message.body) ||
-                         std::holds_alternative<HeartbeatReply>(message.body);
-  if (message.term == 0 && !is_answer) return true;
+  if (message.term == 0 && !is_answer(message)) return true;
   const auto* append = std::get_if<Append>(&message.body);
   return append != nullptr && !is_well_formed(*append, message.term);
 }
@@ -166,6 +213,20 @@ void Node::Impl::on(const Message& message, TimeoutNow& /*order*/) {
   election.on_timeout_now(message);
 }
 
+void Node::Impl::on(const Message& message, ReadRequest& request) {
+  if (message.term > core.term()) return election.follow(message.term, 0);
+  if (message.term == core.term() && leadership) {
+    leadership->add_remote_read(message.from, request.number);
+  } else {
+    core.reply(message.from, ReadReply{.number = request.number, .refused = true});
+  }
+}
+
+void Node::Impl::on(const Message& message, ReadReply& reply) {
+  if (message.term > core.term()) return election.follow(message.term, 0);
+  remote_reads.on_reply(message, reply);
+}
+
 // Answers no round, so it confirms no read and prolongs no lease; it only tells that we are there.
 void Node::Impl::receiving_from(NodeId peer) {
   if (core.role != Role::kFollower || peer == 0 || core.leader != peer) return;
@@ -177,19 +238,54 @@ void Node::Impl::receiving_from(NodeId peer) {
 
 // --- outputs -----------------------------------------------------------------------------------
 
-Ready Node::Impl::take_ready() {
+uint64_t Node::Impl::read() {
+  if (!leadership) return 0;
+  leadership->add_read(++last_read);
+  return last_read;
+}
+
+uint64_t Node::Impl::read_from_leader() {
+  if (core.role != Role::kFollower) return read();
+  if (core.leader == 0) return 0;
+  remote_reads.add(++last_read);
+  return last_read;
+}
+
+bool Node::Impl::restore(const SnapshotMeta& meta) {
+  if (!core.wants_snapshot(meta)) return false;
+  if (meta.term > core.term()) election.follow(meta.term, 0);
+  // A log that contradicts what is committed can't be the leader's. And a candidate's votes were
+  // asked of members that may now be others.
+  const bool leads_on = leadership && core.log.matches(meta.index, meta.term);
+  if (core.role != Role::kFollower && !leads_on) election.follow(core.term(), 0);
+  core.restore(meta);
+  if (core.role == Role::kFollower && core.leader != 0) {
+    core.seal(core.leader, core.term(), AppendReply{.accepted = true, .match = meta.index});
+  }
+  if (leads_on) leadership->advance_commit();
+  settle();
+  return true;
+}
+
+Ready Node::Impl::take_ready(bool with_apply) {
   Ready ready;
-  if (leadership) leadership->send_pending();
+  if (leadership) {
+    leadership->send_pending();
+    leadership->take_grants(ready.reads);
+    leadership->take_snapshot_requests(ready.snapshots);
+  }
+  if (remote_reads.wants_request()) remote_reads.send_request();
+  remote_reads.take_grants(ready.reads);
   if (core.needs_persist()) ready.persist = core.take_persist();
   ready.send_now = std::exchange(core.outgoing, {});
-  if (core.has_apply()) ready.apply = core.take_apply();
-  if (leadership) leadership->take_grants(ready.reads);
+  if (with_apply && core.has_apply()) ready.apply = core.take_apply();
   core.trim_log();
   return ready;
 }
 
-bool Node::Impl::has_ready() const {
-  return !core.outgoing.empty() || core.needs_persist() || core.has_apply() ||
+bool Node::Impl::has_ready(bool with_apply) const {
+  return !core.outgoing.empty() || core.needs_persist() || (with_apply && core.has_apply()) ||
+         remote_reads.wants_request() || remote_reads.has_grants() ||
          (leadership && leadership->has_ready());
 }
 
@@ -221,9 +317,32 @@ std::expected<Index, ProposeError> Node::propose(Payload payload, uint64_t time_
 }
 
 uint64_t Node::read() {
-  if (!impl_->leadership) return 0;
-  impl_->leadership->add_read(++impl_->last_read);
-  return impl_->last_read;
+  return impl_->read();
+}
+
+uint64_t Node::read_from_leader() {
+  return impl_->read_from_leader();
+}
+
+std::expected<Index, ChangeError> Node::change_members(const std::vector<MemberChange>& changes) {
+  if (!impl_->leadership) return std::unexpected(ChangeError::kNotLeader);
+  return impl_->leadership->change_members(changes);
+}
+
+void Node::compact(Index index, Index first_index) {
+  impl_->core.compact(index, first_index);
+}
+SnapshotMeta Node::snapshot_meta(Index index) const {
+  return impl_->core.snapshot_meta(index);
+}
+bool Node::wants_snapshot(const SnapshotMeta& meta) const {
+  return impl_->core.wants_snapshot(meta);
+}
+bool Node::restore(const SnapshotMeta& meta) {
+  return impl_->restore(meta);
+}
+void Node::snapshot_sent(NodeId to, Index index) {
+  if (impl_->leadership) impl_->leadership->snapshot_sent(to, index);
 }
 
 void Node::persisted(const PersistToken& token) {
@@ -236,11 +355,17 @@ bool Node::transfer(NodeId target) {
   return impl_->leadership && impl_->leadership->transfer(target);
 }
 
-Ready Node::take_ready() {
-  return impl_->take_ready();
+void Node::set_electable(bool electable) {
+  impl_->core.electable = electable;
+  if (electable) impl_->election.may_lead_now();
+  impl_->settle();
 }
-bool Node::has_ready() const {
-  return impl_->has_ready();
+
+Ready Node::take_ready(bool with_apply) {
+  return impl_->take_ready(with_apply);
+}
+bool Node::has_ready(bool with_apply) const {
+  return impl_->has_ready(with_apply);
 }
 
 Role Node::role() const {
@@ -261,6 +386,20 @@ Index Node::last_index() const {
 uint64_t Node::last_time_us() const {
   return impl_->core.log.last_time_us();
 }
+Index Node::first_index() const {
+  return impl_->core.log.first_index();
+}
+Index Node::snapshot_index() const {
+  return impl_->core.snapshot().index;
+}
+const MembershipAt& Node::membership() const {
+  return impl_->core.members.current();
+}
+bool Node::membership_settled() const {
+  const MembershipAt& newest = impl_->core.members.current();
+  return impl_->core.config().known() && !newest.membership.joint() &&
+         newest.index <= impl_->core.commit();
+}
 bool Node::lease_valid() const {
   return impl_->leadership && impl_->leadership->lease_valid();
 }
@@ -276,6 +415,9 @@ Status Node::status() const {
                 .applied = core.applied,
                 .durable = core.disk.durable_index(),
                 .last = core.log.last_index(),
+                .first = core.log.first_index(),
+                .snapshot_index = core.snapshot().index,
+                .repairing = core.repairing(),
                 .elections_started = core.elections_started,
                 .leader_changes = core.leader_changes,
                 .messages_ignored = core.messages_ignored};

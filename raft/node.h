@@ -7,8 +7,9 @@
 //
 // Errors: a host's mistake (a completion of a write that never was, a log that contradicts itself)
 // ends the process with the facts, and so does a betrayal of consensus: two leaders in one term, a
-// leader that would replace what is committed, a disk that lost what it had synced. A stranger's or
-// a senseless message is ignored and counted.
+// leader that would replace what is committed, a disk that lost what it had synced. A stranger's
+// answer and a senseless message are ignored and counted. (A stranger that leads or campaigns is
+// heard: its membership may be newer than ours.)
 #pragma once
 
 #include <cstdint>
@@ -32,7 +33,9 @@ const char* role_name(Role role);
 
 struct Options {
   NodeId id = 0;
-  std::vector<NodeId> voters;  // includes id
+  // The members of a group that has never been: used only when neither the log nor a snapshot names
+  // any. Empty for a node that is to be added to a running group: it waits to be told.
+  Membership bootstrap;
 
   uint64_t heartbeat_us = 50'000;
   // A follower campaigns after a silence drawn anew each time from [election, 2 * election).
@@ -55,6 +58,9 @@ struct Options {
   // Entries handed out in one Ready.
   size_t apply_bytes_max = size_t{4} << 20;
 
+  // What set_electable() says from the start.
+  bool electable = true;
+
   uint64_t random_seed = 1;
 };
 
@@ -66,13 +72,50 @@ struct TermStart {
   friend bool operator==(const TermStart&, const TermStart&) = default;
 };
 
+// A membership entry of the log.
+struct MembershipAt {
+  Index index = 0;
+  Membership membership;
+
+  friend bool operator==(const MembershipAt&, const MembershipAt&) = default;
+};
+
 // What the disk held when the process started.
 struct Restored {
   HardState hard_state;
-  Index last_index = 0;                // 0 if the log is empty
-  uint64_t last_time_us = 0;           // of the last entry
-  std::vector<TermStart> term_starts;  // ascending, covers [1, last_index]
+  SnapshotMeta snapshot;  // the newest one that is recorded; index 0: none
+  // The log's first entry, 1 if nothing was ever cut. first_index <= snapshot.index + 1.
+  Index first_index = 1;
+  Term base_term = 0;                     // of the entry before first_index, 0 if there is none
+  Index last_index = 0;                   // first_index - 1 if the log is empty
+  uint64_t last_time_us = 0;              // of the last entry, or of the snapshot
+  std::vector<TermStart> term_starts;     // ascending, covers [first_index, last_index]
+  std::vector<MembershipAt> memberships;  // those in [first_index, last_index], ascending
+  // Not 0: the log was damaged, and entries up to here, which this node may have acknowledged, are
+  // lost. The log is then empty, begins behind `snapshot` if that one is good, and the node neither
+  // votes nor campaigns until it has this index again: else what a majority was told to be safe
+  // could be voted away.
+  Index lost_up_to = 0;
 };
+
+// One wish for another membership. Several may be granted together.
+struct MemberChange {
+  enum class Kind : uint8_t { kAddLearner, kPromote, kRemove, kUpdateContext };
+  Kind kind = Kind::kAddLearner;
+  NodeId id = 0;
+  std::string context{};  // for kAddLearner and kUpdateContext
+};
+
+enum class ChangeError : uint8_t {
+  kNotLeader,
+  kInProgress,  // an earlier change is not finished, or no entry of this term is committed yet
+  kTransferring,
+  kNotMember,      // there is nobody of that id to promote, remove or update
+  kAlreadyMember,  // kAddLearner of a member, kPromote of a voter
+  kLastVoter,      // nobody would be left to vote
+  kTooMany,        // more members than the core can count
+};
+const char* change_error_text(ChangeError error);
 
 enum class ProposeError : uint8_t {
   kNotLeader,
@@ -85,8 +128,10 @@ struct PeerStatus {
   NodeId id = 0;
   Index match = 0;
   Index next = 0;
-  bool active = false;     // heard from within an election timeout
-  uint64_t silent_us = 0;  // since its last answer
+  bool learner = false;
+  bool snapshotting = false;  // a snapshot is on its way to it
+  bool active = false;        // heard from within an election timeout
+  uint64_t silent_us = 0;     // since its last answer
   size_t inflight_messages = 0;
 };
 
@@ -100,6 +145,9 @@ struct Status {
   Index applied = 0;  // handed out for applying
   Index durable = 0;  // last index behind our own sync
   Index last = 0;
+  Index first = 1;           // of the log
+  Index snapshot_index = 0;  // of the newest snapshot
+  bool repairing = false;    // Restored::lost_up_to is not reached again
   NodeId transfer_target = 0;
   uint64_t elections_started = 0;
   uint64_t leader_changes = 0;
@@ -147,20 +195,62 @@ class Node {
   // lease_reads a host ticks once more between its last read() and take_ready().
   uint64_t read();
 
+  // Registers a linearizable read on a follower (or learner): the leader is asked for a read index,
+  // and the read is granted by a later Ready once it answered, like one of read(). 0 if no leader
+  // is known. Reads of one turn share one question. It or its answer may be lost: the host gives up
+  // on a read that waits too long, and on all when it sees the leader or the term change. On the
+  // leader this is read().
+  uint64_t read_from_leader();
+
+  // Proposes another membership. A change of voters goes through joint consensus by itself: the
+  // second entry is appended when the first is committed, by whoever leads then. A leader that is
+  // no voter of the final membership steps down when that is committed, after it has handed over
+  // leadership. Returns the index of the first entry; the change may still be lost with leadership.
+  // A voter that is to become a learner is removed first, and added when that is finished.
+  std::expected<Index, ChangeError> change_members(const std::vector<MemberChange>& changes);
+
+  // --- snapshots ----------------------------------------------------------------------------
+
+  // The host has a snapshot of its own state at `index` (applied, at least the newest snapshot's)
+  // behind a sync. Its record, and the cut of the log before `first_index` (at most index + 1; an
+  // earlier cut is not undone, and entries that are not durable yet are kept), go out with the next
+  // Persist.
+  void compact(Index index, Index first_index);
+  // What a snapshot at `index` (between the newest snapshot and the applied index) stands for.
+  SnapshotMeta snapshot_meta(Index index) const;
+
+  // Whether a snapshot that somebody offers would help this node: it reaches beyond what is
+  // committed here. (A snapshot holds nothing but what is committed, so it may come from anyone
+  // whose term this node has reached, as it has that of a leader that a SnapshotRequest was for.)
+  bool wants_snapshot(const SnapshotMeta& meta) const;
+  // The host holds that snapshot's file behind a sync and its state loaded beside its own. If true,
+  // the host's state is to be replaced by it now, before the next Ready: it counts as applied up to
+  // meta.index. Entries of the log that follow on the snapshot stay. False, and nothing is to be
+  // done, if the node has got that far by itself meanwhile.
+  bool restore(const SnapshotMeta& meta);
+  // The transfer that a SnapshotRequest asked for has ended. `index`: what the follower installed,
+  // 0 if it failed and may be asked for again.
+  void snapshot_sent(NodeId to, Index index);
+
   // The log write named by `token`, and all before it, is durable. Of several that became durable
   // together, telling the newest is enough; a token is told once more without harm.
   void persisted(const PersistToken& token);
 
-  // Hands leadership to `target` (thesis 3.10), 0 for the most caught-up peer. Proposals are
-  // refused meanwhile; gives up after one election timeout. False if this is not possible now.
+  // Hands leadership to the voter `target` (thesis 3.10), 0 for the most caught-up one. Proposals
+  // are refused meanwhile; gives up after one election timeout. False if this is not possible now.
   bool transfer(NodeId target);
+
+  // Whether this node may become leader; it may at first. A host that still loads its state could
+  // not serve, and says so. It goes on voting and following; a leader stays one.
+  void set_electable(bool electable);
 
   // --- outputs ------------------------------------------------------------------------------
 
   // What is to be done now. Apply and catch-up are handed out in slices, so that one turn stays
   // short: has_ready() then stays true.
-  Ready take_ready();
-  bool has_ready() const;
+  // Without `with_apply` nothing is handed out for applying, for a host that can't take more now.
+  Ready take_ready(bool with_apply = true);
+  bool has_ready(bool with_apply = true) const;
 
   // --- questions ----------------------------------------------------------------------------
 
@@ -172,6 +262,18 @@ class Node {
   Index last_index() const;
   // The time of the last entry in the log, committed or not.
   uint64_t last_time_us() const;
+  Index first_index() const;     // of the log; last_index() + 1 if it is empty
+  Index snapshot_index() const;  // of the newest snapshot, 0 if there is none
+  // The membership in force: the newest in the log, committed or not. The index is that of its
+  // entry, 0 for the bootstrap's; when the entry is gone, it may be that of the snapshot that
+  // stands for it. An entry can be replaced by another at the same index: who looks for changes
+  // compares the whole value. Without voters while this node waits to be told. A log that is being
+  // caught up passes through memberships of the past, so "I am no member" means "I was removed"
+  // only to who was a member before.
+  const MembershipAt& membership() const;
+  // No membership entry of ours is uncommitted, and the group is not in a joint phase. False while
+  // this node waits to be told.
+  bool membership_settled() const;
   // Under Options::lease_reads: whether a read may be answered now without asking anybody.
   bool lease_valid() const;
   Status status() const;

@@ -10,6 +10,9 @@
 //   - nothing new was acknowledged for a heartbeat interval: an empty Append at the end of all that
 //     was sent then asks, and is either accepted or refused.
 // Messages that come late or twice can set off the same, which costs a repetition and no more.
+//
+// A follower that needs what the leader's log no longer holds is sent a snapshot, and no Appends
+// until it has it or the transfer has failed.
 #pragma once
 
 #include <cstdint>
@@ -22,7 +25,7 @@ namespace raftkv::raft {
 
 class Progress {
  public:
-  enum class Mode : uint8_t { kProbe, kReplicate };
+  enum class Mode : uint8_t { kProbe, kReplicate, kSnapshot };
 
   Progress(NodeId id, Index next, const Options& options, MonotonicUs now);
 
@@ -46,9 +49,22 @@ class Progress {
   // ignored.
   void rejected(Index rejected_prev, Index agreeing);
 
+  // A snapshot is on its way to the follower.
+  void snapshot_asked();
+  // It has installed one at `index`, which is in our log: go on behind it.
+  void snapshot_installed(Index index);
+  // The transfer failed. It may be tried again at the next heartbeat, see retry_snapshot().
+  void snapshot_failed() { snapshot_failed_ = mode_ == Mode::kSnapshot; }
+  // If the last transfer has failed, leaves the mode and probes at the beginning of our log:
+  // perhaps the follower was ahead of the snapshot. If not, its refusal leads to the next one.
+  void retry_snapshot(Index first_index);
+  // Leaves the mode because the follower has got far enough in another way.
+  void snapshot_needless() { probe_from(match_ + 1); }
+
   // A heartbeat of this round leaves.
   void heartbeat_sent(uint64_t round);
-  // Its answer: the follower's log ends at `last_index`.
+  // Its answer: the follower's log ends at `last_index`. If that is less than it had acknowledged
+  // before the heartbeat left, its disk has lost the rest, and it starts from nothing.
   void heartbeat_answered(uint64_t round, Index last_index);
   uint64_t answered_round() const { return answered_round_; }
 
@@ -74,6 +90,7 @@ class Progress {
   NodeId id_;
   Mode mode_ = Mode::kProbe;
   bool probe_outstanding_ = false;
+  bool snapshot_failed_ = false;
   bool acknowledged_since_check_ = true;
   Index match_ = 0;
   Index next_;
@@ -87,9 +104,10 @@ class Progress {
   size_t inflight_count_ = 0;
 
   uint64_t answered_round_ = 0;
-  // One unanswered heartbeat, and the end of what had been sent ahead of it.
+  // One unanswered heartbeat, and what had been sent and acknowledged ahead of it.
   uint64_t marked_round_ = 0;
   Index marked_end_ = 0;
+  Index marked_match_ = 0;
 };
 
 }  // namespace raftkv::raft

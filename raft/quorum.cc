@@ -20,4 +20,9 @@ Tally tally_votes(size_t voters, size_t granted, size_t refused) {
   return Tally::kPending;
 }
 
+Tally joint_tally(Tally incoming, Tally outgoing) {
+  if (incoming == Tally::kLost || outgoing == Tally::kLost) return Tally::kLost;
+  return incoming == Tally::kWon && outgoing == Tally::kWon ? Tally::kWon : Tally::kPending;
+}
+
 }  // namespace raftkv::raft

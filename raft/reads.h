@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <deque>
+#include <optional>
 #include <vector>
 
 #include "raft/node.h"
@@ -13,6 +14,12 @@
 #include "raft/types.h"
 
 namespace raftkv::raft {
+
+// Reads of a follower's, up to its number: it is told the index, and answers them itself.
+struct RemoteRead {
+  NodeId from = 0;
+  uint64_t number = 0;
+};
 
 class Reads {
  public:
@@ -24,6 +31,9 @@ class Reads {
 
   // A read is registered on a log that ends at `last`.
   void add(uint64_t number, Index last);
+  // The same for a follower. Of several from one follower in a batch only the newest is kept: its
+  // answer speaks for those before.
+  void add_remote(RemoteRead read, Index last);
 
   // A round leaves now and speaks for all reads so far; returns its number.
   uint64_t start_round(MonotonicUs now, Index commit);
@@ -33,8 +43,13 @@ class Reads {
   void round_answered(uint64_t round);
   uint64_t round_last() const { return round_last_; }
 
-  // Moves what may be granted to `grants`.
-  void take_grants(Index commit, bool lease_valid, std::vector<ReadGrant>& grants);
+  struct Granted {
+    std::optional<ReadGrant> own;
+    std::vector<RemoteRead> remote;
+    Index index = 0;
+  };
+  // The oldest batch that may be granted, if there is one.
+  std::optional<Granted> take_granted(Index commit, bool lease_valid);
   bool has_grants(Index commit, bool lease_valid) const;
 
   // When the newest round that a majority has answered left; 0 if there is none.
@@ -45,11 +60,14 @@ class Reads {
 
  private:
   struct Batch {
-    uint64_t first = 0;  // 0: no reads
+    uint64_t first = 0;  // 0: no reads of our own
     uint64_t last = 0;
+    std::vector<RemoteRead> remote;  // at most one of each follower
     Index after = 0;  // entries behind it were appended after the last of these reads
     Index index = 0;  // what the reads must see, at least
     uint64_t round = 0;
+
+    bool empty() const { return first == 0 && remote.empty(); }
   };
   struct Round {
     uint64_t number;

@@ -19,11 +19,25 @@ struct PersistToken {
   Index last_index = 0;
 };
 
+// What a write does to the log's beginning. Carried out before the write's entries are appended.
+struct LogCut {
+  // The snapshot that stands for what is dropped. Its file is durable already (the host saw to that
+  // before it told the core); this write records it as the newest one.
+  SnapshotMeta snapshot;
+  // Entries before this index may be forgotten; at most snapshot.index + 1. Those from here to the
+  // snapshot are kept for followers that are a little behind.
+  Index first_index = 0;
+  // The snapshot came from the leader and contradicts or overtakes our log: every entry is dropped,
+  // and the log begins anew behind the snapshot (first_index = snapshot.index + 1).
+  bool replaces_log = false;
+};
+
 // One atomic disk write. Persists must become durable in the order of their sequence; any number of
 // consecutive ones may share one sync.
 struct Persist {
   PersistToken token;
   std::optional<HardState> hard_state;
+  std::optional<LogCut> cut{};
   // Contiguous. The stored log from entries.front().index on is replaced by them; what the store
   // held beyond them is gone.
   std::vector<Entry> entries;
@@ -39,13 +53,22 @@ struct ReadGrant {
   Index index = 0;
 };
 
+// A follower needs what the log no longer holds: the host is to send it its newest snapshot, on a
+// way of its own, and to tell Node::snapshot_sent() how it ended. Asked once for each transfer.
+struct SnapshotRequest {
+  NodeId to = 0;
+};
+
 struct Ready {
   std::vector<Message> send_now;  // needs no local disk: appends, heartbeats, pre-votes, refusals
   std::optional<Persist> persist;
   std::vector<Entry> apply;  // committed, in order, each handed out once
   std::vector<ReadGrant> reads;
+  std::vector<SnapshotRequest> snapshots;
 
-  bool empty() const { return send_now.empty() && !persist && apply.empty() && reads.empty(); }
+  bool empty() const {
+    return send_now.empty() && !persist && apply.empty() && reads.empty() && snapshots.empty();
+  }
 };
 
 }  // namespace raftkv::raft

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <string>
 #include <utility>
@@ -23,8 +24,9 @@ using Index = uint64_t;   // the first entry has index 1; 0 means "before the lo
 using Payload = std::shared_ptr<const std::string>;
 
 enum class EntryKind : uint8_t {
-  kNoop = 0,      // opens a leader's term (thesis 6.4); empty payload
-  kCommands = 1,  // a batch of commands; an empty batch only moves the log's clock
+  kNoop = 0,        // opens a leader's term (thesis 6.4); empty payload
+  kCommands = 1,    // a batch of commands; an empty batch only moves the log's clock
+  kMembership = 2,  // who belongs to the group from here on: an encoded Membership (raft/codec.h)
 };
 
 struct Entry {
@@ -51,6 +53,32 @@ struct HardState {
   Index commit = 0;
 
   friend bool operator==(const HardState&, const HardState&) = default;
+};
+
+// Who belongs to the group. Counts from the moment at which its entry is appended, committed or not
+// (thesis 4.1), and rolls back when that entry is truncated.
+struct Membership {
+  std::vector<NodeId> voters;  // ascending, distinct, never empty in use
+  // Not empty: joint consensus (thesis 4.3). These voters' configuration ends; until the entry that
+  // leaves the joint phase is appended, every decision needs a majority of both sets.
+  std::vector<NodeId> outgoing_voters;
+  std::vector<NodeId> learners;  // get the log, count for nothing; disjoint from both sets above
+  // What the host knows of each member (its addresses). Opaque to the core, but part of the entry,
+  // so that all members agree on it. Has exactly the ids of the three sets.
+  std::map<NodeId, std::string> contexts;
+
+  bool joint() const { return !outgoing_voters.empty(); }
+  friend bool operator==(const Membership&, const Membership&) = default;
+};
+
+// What a snapshot stands for: the state after the entry `index`.
+struct SnapshotMeta {
+  Index index = 0;  // 0: no snapshot
+  Term term = 0;    // of that entry
+  uint64_t time_us = 0;
+  Membership membership;  // in force at that entry
+
+  friend bool operator==(const SnapshotMeta&, const SnapshotMeta&) = default;
 };
 
 // --- messages ----------------------------------------------------------------------------------
@@ -104,11 +132,26 @@ struct HeartbeatReply {
 // Campaign at once, without pre-vote (thesis 3.10).
 struct TimeoutNow {};
 
+// A follower asks its leader from which index on it may answer the reads that it has registered so
+// far (thesis 6.4). Numbers grow while the follower runs, and begin anew elsewhere when it
+// restarts: an answer to a question that was asked before must not pass for a fresh one.
+struct ReadRequest {
+  uint64_t number = 0;
+};
+
+// Refused: the node that was asked does not lead; the reads are not granted.
+struct ReadReply {
+  uint64_t number = 0;
+  Index index = 0;
+  bool refused = false;
+};
+
 struct Message {
   NodeId from = 0;
   NodeId to = 0;
   Term term = 0;
-  std::variant<VoteRequest, VoteReply, Append, AppendReply, Heartbeat, HeartbeatReply, TimeoutNow>
+  std::variant<VoteRequest, VoteReply, Append, AppendReply, Heartbeat, HeartbeatReply, TimeoutNow,
+               ReadRequest, ReadReply>
       body;
 };
 

@@ -18,7 +18,7 @@ seconds="${1:-60}"
 need_number "seconds" "$seconds" 1 86400
 (($#)) && shift
 targets=("$@")
-((${#targets[@]})) || targets=(fuzz_resp fuzz_codec)
+((${#targets[@]})) || targets=(fuzz_resp fuzz_codec fuzz_rdb)
 for target in "${targets[@]}"; do
   [[ "$target" == fuzz_* && -f "$ROOT/tests/fuzz/$target.cc" ]] || die "no fuzz target '$target'"
 done

@@ -10,6 +10,7 @@
 #include <set>
 
 #include "server/cluster_identity.h"
+#include "server/command/member_context.h"
 
 DEFINE_uint64(node_id, 1, "This node's id in --cluster, at least 1.");
 DEFINE_string(listen, "",
@@ -22,6 +23,9 @@ DEFINE_string(
 DEFINE_string(cluster, "",
               "All members, the same list on every node: id@client_host:port@peer_host:port,... "
               "Empty: a cluster of this node alone.");
+DEFINE_bool(join, false,
+            "Start empty and wait to be added to a running cluster (raftkv-cli members add); needs "
+            "--listen and --cluster_id, and no --cluster.");
 DEFINE_string(cluster_id, "",
               "40 hexadecimal characters that name the cluster; the same on every node. Default: "
               "derived from --cluster.");
@@ -31,6 +35,10 @@ DEFINE_string(read_mode, "read_index",
               "How reads are kept linearizable: read_index (a majority confirms the leader), lease "
               "(no round trip while the leader's lease lasts; clocks must not drift by more than "
               "10 %), stale (any node answers at once; reads may be old).");
+DEFINE_string(follower_reads, "linearizable",
+              "What a node that does not lead does with the reads of a connection that said "
+              "READONLY: linearizable (asks the leader how far it must be first), stale (answers at "
+              "once, perhaps from the past), off (sends them to the leader).");
 DEFINE_uint64(heartbeat_ms, 50, "Milliseconds between a leader's heartbeats, 1 to 10000.");
 DEFINE_uint64(
     election_timeout_ms, 400,
@@ -63,6 +71,22 @@ DEFINE_uint64(log_cache_bytes, uint64_t{64} << 20,
 DEFINE_uint64(
     peer_queue_bytes, uint64_t{64} << 20,
     "Bytes queued for one peer's connection before messages are dropped, 1 MiB to 4 GiB.");
+DEFINE_uint64(
+    snapshot_log_bytes, uint64_t{1} << 30,
+    "A snapshot is taken, and the log cut, when so many bytes of entries were applied since "
+    "the last one, 64 KiB to 1 TiB; 0: not by bytes.");
+DEFINE_uint64(
+    snapshot_entries, 0,
+    "A snapshot is taken when so many entries were applied since the last one, at most 10^12; "
+    "0: not by entries.");
+DEFINE_uint64(
+    log_tail_entries, 100'000,
+    "Entries kept in the log before a snapshot, for followers a little behind, at most 10^9.");
+DEFINE_uint64(log_tail_bytes, uint64_t{64} << 20,
+              "Bytes of entries kept in the log before a snapshot, at most 64 GiB.");
+DEFINE_uint64(
+    snapshot_rate_bytes, uint64_t{64} << 20,
+    "Bytes a second at which snapshots are sent to other nodes, at least 64 KiB; 0: no limit.");
 DEFINE_uint64(maxclients, 10'000, "Client connections at a time, 1 to 1000000.");
 DEFINE_uint64(timeout, 0, "Seconds after which an idle client is disconnected; 0: never.");
 DEFINE_uint64(client_output_soft_bytes, uint64_t{1} << 20,
@@ -73,6 +97,17 @@ DEFINE_uint64(client_query_bytes, uint64_t{1} << 30,
               "Bytes of one client's requests that may be buffered, 1 MiB to 4 GiB.");
 DEFINE_uint64(client_outstanding, 16'384,
               "Commands of one client that may be on their way, 1 to 1048576.");
+DEFINE_uint64(session_ttl, 3600,
+              "Seconds without use after which a session of RAFT.ONCE is gone, unless RAFT.SESSION "
+              "OPEN says otherwise; by the log's clock. 1 to 315360000.");
+DEFINE_uint64(
+    session_replies, 1024,
+    "Replies kept of one session of RAFT.ONCE, for retries, 1 to 65536. Each session keeps "
+    "to the limit of the leader that opened it.");
+DEFINE_uint64(session_reply_bytes, uint64_t{64} << 10,
+              "Bytes of these replies together, 1 KiB to 64 MiB.");
+DEFINE_uint64(sessions_max, 10'000,
+              "Sessions of RAFT.ONCE that may be open at a time, 1 to 1000000.");
 DEFINE_uint64(
     shutdown_grace_ms, 1000,
     "Milliseconds that clients are given to take their replies at SIGTERM, at most 60000.");
@@ -112,6 +147,11 @@ std::optional<std::string> range_error() {
       {"follower_window_messages", FLAGS_follower_window_messages, 1, 65'536},
       {"log_cache_bytes", FLAGS_log_cache_bytes, kMiB, 64 * kGiB},
       {"peer_queue_bytes", FLAGS_peer_queue_bytes, kMiB, 4 * kGiB},
+      {"snapshot_log_bytes", FLAGS_snapshot_log_bytes, 0, 1024 * kGiB},
+      {"snapshot_entries", FLAGS_snapshot_entries, 0, 1'000'000'000'000},
+      {"log_tail_entries", FLAGS_log_tail_entries, 0, 1'000'000'000},
+      {"log_tail_bytes", FLAGS_log_tail_bytes, 0, 64 * kGiB},
+      {"snapshot_rate_bytes", FLAGS_snapshot_rate_bytes, 0, 1024 * kGiB},
       {"maxclients", FLAGS_maxclients, 1, 1'000'000},
       {"timeout", FLAGS_timeout, 0, UINT32_MAX},
       {"client_output_soft_bytes", FLAGS_client_output_soft_bytes, 16 * kKiB, 4 * kGiB},
@@ -119,6 +159,10 @@ std::optional<std::string> range_error() {
        64 * kGiB},
       {"client_query_bytes", FLAGS_client_query_bytes, kMiB, 4 * kGiB},
       {"client_outstanding", FLAGS_client_outstanding, 1, 1 << 20},
+      {"session_ttl", FLAGS_session_ttl, 1, kSessionTtlMaxS},
+      {"session_replies", FLAGS_session_replies, 1, 65'536},
+      {"session_reply_bytes", FLAGS_session_reply_bytes, kKiB, 64 * kMiB},
+      {"sessions_max", FLAGS_sessions_max, 1, 1'000'000},
       {"shutdown_grace_ms", FLAGS_shutdown_grace_ms, 0, 60'000},
   };
   for (const Range& range : ranges) {
@@ -137,6 +181,15 @@ std::expected<ReadMode, std::string> parse_read_mode(std::string_view name) {
   return wrong(fmt::format("--read_mode={} is not known; give read_index, lease or stale", name));
 }
 
+std::expected<FollowerReads, std::string> parse_follower_reads(std::string_view name) {
+  for (FollowerReads mode :
+       {FollowerReads::kOff, FollowerReads::kLinearizable, FollowerReads::kStale}) {
+    if (name == follower_reads_name(mode)) return mode;
+  }
+  return wrong(
+      fmt::format("--follower_reads={} is not known; give off, linearizable or stale", name));
+}
+
 template <typename Number>
 bool parse_number(std::string_view text, Number& value) {
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
@@ -153,55 +206,81 @@ std::vector<std::string_view> split(std::string_view text, char separator) {
   return parts;
 }
 
-std::expected<void, std::string> set_addresses(Config& config) {
-  if (FLAGS_cluster.empty()) {
-    const auto own = parse_host_port(FLAGS_listen.empty() ? "127.0.0.1:7001" : FLAGS_listen);
-    if (!own) return wrong("--listen: " + own.error());
-    if (FLAGS_peer_listen.empty() && own->port > UINT16_MAX - kPeerPortOffset) {
-      return wrong(fmt::format("--listen={}: port + {} is no port; give --peer_listen too",
-                               FLAGS_listen, kPeerPortOffset));
-    }
-    HostPort peer{own->host, static_cast<uint16_t>(own->port + kPeerPortOffset)};
-    if (!FLAGS_peer_listen.empty()) {
-      const auto given = parse_host_port(FLAGS_peer_listen);
-      if (!given) return wrong("--peer_listen: " + given.error());
-      peer = *given;
-    }
-    config.members = {{config.node_id, own->host, own->port, peer.host, peer.port}};
-  } else {
-    auto members = parse_cluster(FLAGS_cluster);
-    if (!members) return wrong("--cluster: " + members.error());
-    config.members = std::move(*members);
+// Where a node listens that is in no list: by --listen and --peer_listen alone.
+std::expected<Member, std::string> addresses_from_listen() {
+  const auto own = parse_endpoint(FLAGS_listen.empty() ? "127.0.0.1:7001" : FLAGS_listen);
+  if (!own) return wrong("--listen: " + own.error());
+  if (FLAGS_peer_listen.empty() && own->port > UINT16_MAX - kPeerPortOffset) {
+    return wrong(fmt::format("--listen={}: port + {} is no port; give --peer_listen too",
+                             FLAGS_listen, kPeerPortOffset));
   }
-  const auto self = std::find_if(config.members.begin(), config.members.end(),
-                                 [&](const Member& m) { return m.id == config.node_id; });
+  Endpoint peer{own->host, static_cast<uint16_t>(own->port + kPeerPortOffset)};
+  if (!FLAGS_peer_listen.empty()) {
+    const auto given = parse_endpoint(FLAGS_peer_listen);
+    if (!given) return wrong("--peer_listen: " + given.error());
+    peer = *given;
+  }
+  return Member{FLAGS_node_id, own->host, own->port, peer.host, peer.port};
+}
+
+std::expected<Member, std::string> addresses_from_cluster(Config& config) {
+  auto members = parse_cluster(FLAGS_cluster);
+  if (!members) return wrong("--cluster: " + members.error());
+  config.members = std::move(*members);
+  const auto self = std::ranges::find(config.members, config.node_id, &Member::id);
   if (self == config.members.end()) {
-    return wrong(fmt::format("--node_id={} is not in --cluster; give the id of one of its members",
-                             config.node_id));
+    return wrong(
+        fmt::format("--node_id={} is not in --cluster; give the id of one of its members, or "
+                    "--join instead of --cluster if it is to be added to a running cluster",
+                    config.node_id));
   }
-  config.listen_host = self->client_host;
-  config.listen_port = self->client_port;
-  config.peer_host = self->peer_host;
-  config.peer_port = self->peer_port;
+  Member own = *self;
   if (!FLAGS_listen.empty()) {
-    const auto listen = parse_host_port(FLAGS_listen);
+    const auto listen = parse_endpoint(FLAGS_listen);
     if (!listen) return wrong("--listen: " + listen.error());
-    config.listen_host = listen->host;
-    config.listen_port = listen->port;
+    own.client_host = listen->host;
+    own.client_port = listen->port;
   }
   if (!FLAGS_peer_listen.empty()) {
-    const auto listen = parse_host_port(FLAGS_peer_listen);
+    const auto listen = parse_endpoint(FLAGS_peer_listen);
     if (!listen) return wrong("--peer_listen: " + listen.error());
-    config.peer_host = listen->host;
-    config.peer_port = listen->port;
+    own.peer_host = listen->host;
+    own.peer_port = listen->port;
   }
+  return own;
+}
+
+std::optional<std::string> join_error() {
+  if (!FLAGS_join) return std::nullopt;
+  if (!FLAGS_cluster.empty()) {
+    return "--join and --cluster exclude each other: a node that joins is told who the members are";
+  }
+  if (FLAGS_listen.empty()) {
+    return "--join needs --listen: the address at which clients will reach this node";
+  }
+  if (FLAGS_cluster_id.empty()) {
+    return "--join needs --cluster_id: raftkv-cli members list shows that of a running cluster";
+  }
+  return std::nullopt;
+}
+
+std::expected<void, std::string> set_addresses(Config& config) {
+  if (auto error = join_error()) return wrong(*error);
+  config.join = FLAGS_join;
+  const auto own = FLAGS_cluster.empty() ? addresses_from_listen() : addresses_from_cluster(config);
+  if (!own) return wrong(own.error());
+  if (FLAGS_cluster.empty() && !FLAGS_join) config.members = {*own};
+  config.listen_host = own->client_host;
+  config.listen_port = own->client_port;
+  config.peer_host = own->peer_host;
+  config.peer_port = own->peer_port;
   return {};
 }
 
 void set_limits(Config& config) {
   raft::Options& raft = config.replica.raft;
   raft.id = config.node_id;
-  for (const Member& member : config.members) raft.voters.push_back(member.id);
+  raft.bootstrap = bootstrap_membership(config.members);
   raft.heartbeat_us = FLAGS_heartbeat_ms * 1000;
   raft.election_timeout_us = FLAGS_election_timeout_ms * 1000;
   raft.disk_stall_us = FLAGS_disk_stall_ms * 1000;
@@ -218,8 +297,19 @@ void set_limits(Config& config) {
   replica.command_bytes_max = FLAGS_max_entry_bytes;
   replica.queue_bytes_max = FLAGS_write_queue_bytes;
   replica.session_reply_bytes_max = FLAGS_client_output_soft_bytes;
+  replica.once = {.ttl_s = FLAGS_session_ttl,
+                  .replies_max = FLAGS_session_replies,
+                  .reply_bytes_max = FLAGS_session_reply_bytes,
+                  .sessions_max = FLAGS_sessions_max};
   replica.entries_inflight_max = FLAGS_entries_inflight;
   replica.hash_seed = (uint64_t{random()} << 32) | random();
+
+  SnapshotLimits& snapshots = replica.snapshots.limits;
+  snapshots.log_bytes = FLAGS_snapshot_log_bytes;
+  snapshots.log_entries = FLAGS_snapshot_entries;
+  snapshots.tail_entries = FLAGS_log_tail_entries;
+  snapshots.tail_bytes = FLAGS_log_tail_bytes;
+  config.snapshot_rate_bytes = FLAGS_snapshot_rate_bytes;
 
   ClientOptions& clients = config.clients;
   clients.listen_host = config.listen_host;
@@ -248,18 +338,16 @@ const char* read_mode_name(ReadMode mode) {
   return "?";
 }
 
-std::expected<HostPort, std::string> parse_host_port(std::string_view text) {
-  const size_t colon = text.rfind(':');
-  if (colon == std::string_view::npos || colon == 0) {
-    return wrong(fmt::format("'{}' is not host:port", text));
+const char* follower_reads_name(FollowerReads mode) {
+  switch (mode) {
+    case FollowerReads::kOff:
+      return "off";
+    case FollowerReads::kLinearizable:
+      return "linearizable";
+    case FollowerReads::kStale:
+      return "stale";
   }
-  std::string_view host = text.substr(0, colon);
-  if (host.front() == '[' && host.back() == ']') host = host.substr(1, host.size() - 2);
-  uint16_t port = 0;
-  if (host.empty() || !parse_number(text.substr(colon + 1), port) || port == 0) {
-    return wrong(fmt::format("'{}' is not host:port with a port from 1 to 65535", text));
-  }
-  return HostPort{std::string(host), port};
+  return "?";
 }
 
 std::expected<std::vector<Member>, std::string> parse_cluster(std::string_view text) {
@@ -272,9 +360,9 @@ std::expected<std::vector<Member>, std::string> parse_cluster(std::string_view t
     if (fields.size() != 3 || !parse_number(fields[0], id) || id == 0) {
       return wrong(fmt::format("'{}' is not id@client_host:port@peer_host:port", part));
     }
-    const auto client = parse_host_port(fields[1]);
+    const auto client = parse_endpoint(fields[1]);
     if (!client) return wrong(fmt::format("member {}: {}", id, client.error()));
-    const auto peer = parse_host_port(fields[2]);
+    const auto peer = parse_endpoint(fields[2]);
     if (!peer) return wrong(fmt::format("member {}: {}", id, peer.error()));
     if (!ids.insert(id).second) return wrong(fmt::format("member {} is named twice", id));
     for (const auto& address : {*client, *peer}) {
@@ -299,6 +387,9 @@ std::expected<Config, std::string> config_from_flags() {
   const auto read_mode = parse_read_mode(FLAGS_read_mode);
   if (!read_mode) return wrong(read_mode.error());
   config.replica.read_mode = *read_mode;
+  const auto follower_reads = parse_follower_reads(FLAGS_follower_reads);
+  if (!follower_reads) return wrong(follower_reads.error());
+  config.replica.follower_reads = *follower_reads;
   if (auto set = set_addresses(config); !set) return wrong(set.error());
   if (FLAGS_cluster_id.empty()) {
     config.cluster_id = derive_cluster_id(config.members);

@@ -15,8 +15,11 @@ namespace raftkv::server {
 
 struct Config {
   uint64_t node_id = 1;
-  std::vector<Member> members;  // sorted by id, self included
-  std::string cluster_id;       // 40 hexadecimal characters
+  // What --cluster names, sorted by id, self included: the members of a group that has never been.
+  // Empty with --join.
+  std::vector<Member> members;
+  bool join = false;       // waits to be added to a running group
+  std::string cluster_id;  // 40 hexadecimal characters
   std::string listen_host;
   uint16_t listen_port = 0;
   std::string peer_host;
@@ -24,6 +27,7 @@ struct Config {
   std::string data_dir;
   uint64_t shutdown_grace_ms = 0;
   size_t peer_queue_bytes_max = 0;
+  uint64_t snapshot_rate_bytes = 0;
   ReplicaOptions replica;
   ClientOptions clients;
 };
@@ -38,13 +42,7 @@ std::expected<Config, std::string> config_from_flags();
 // "1@127.0.0.1:7001@127.0.0.1:17001,2@..." as members, sorted by id.
 std::expected<std::vector<Member>, std::string> parse_cluster(std::string_view text);
 
-struct HostPort {
-  std::string host;
-  uint16_t port = 0;
-};
-// "host:port", with an IPv6 address in brackets.
-std::expected<HostPort, std::string> parse_host_port(std::string_view text);
-
 const char* read_mode_name(ReadMode mode);
+const char* follower_reads_name(FollowerReads mode);
 
 }  // namespace raftkv::server

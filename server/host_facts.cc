@@ -5,6 +5,7 @@ namespace raftkv::server {
 
 DiskFacts Server::disk() const {
   DiskFacts facts;
+  facts.full = writer_->disk_full();
   const storage::LogStoreStats log = store_->stats();
   facts.log_bytes = log.bytes_on_disk;
   facts.first_index = log.first_index;
@@ -15,6 +16,11 @@ DiskFacts Server::disk() const {
   facts.last_sync_us = writer.last_sync_us;
   facts.sync_histogram = writer.sync_histogram;
   return facts;
+}
+
+SessionFacts Server::sessions() const {
+  const OnceTable& table = replica_->state().once();
+  return {table.count(), table.bytes()};
 }
 
 void Server::for_each_client(const std::function<void(const ClientState&)>& visit) const {

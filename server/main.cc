@@ -8,8 +8,15 @@
 #include "server/command/command.h"
 #include "server/command/version.h"
 #include "server/config.h"
+#include "server/new_cluster.h"
 #include "server/server.h"
 
+DECLARE_string(listen);
+DECLARE_string(cluster);
+DEFINE_bool(force_new_cluster, false,
+            "Offline, when a majority is lost for ever: reports what the data of --node_id in "
+            "--data_dir holds, and with --yes_i_accept_data_loss makes it a cluster of its own.");
+DEFINE_bool(yes_i_accept_data_loss, false, "Lets --force_new_cluster write.");
 DEFINE_bool(print_commands_md, false, "Print docs/commands.md, generated from the command table.");
 
 namespace {
@@ -17,6 +24,22 @@ namespace {
 int fail(const std::string& what) {
   std::fprintf(stderr, "raftkv-server: %s\n", what.c_str());
   return 1;
+}
+
+// With the addresses that the flags give, if they give any.
+int make_new_cluster(const raftkv::server::Config& config) {
+  raftkv::server::NewClusterOptions options{.data_dir = config.data_dir,
+                                            .node_id = config.node_id,
+                                            .addresses = {},
+                                            .write = FLAGS_yes_i_accept_data_loss};
+  if (!FLAGS_listen.empty() || !FLAGS_cluster.empty()) {
+    options.addresses = raftkv::server::Member{
+        config.node_id, config.listen_host, config.listen_port, config.peer_host, config.peer_port};
+  }
+  const auto report = raftkv::server::force_new_cluster(options);
+  if (!report) return fail(report.error());
+  std::fputs(report->c_str(), stdout);
+  return 0;
 }
 
 }  // namespace
@@ -44,6 +67,7 @@ int main(int argc, char** argv) {
   std::signal(SIGPIPE, SIG_IGN);
   auto config = raftkv::server::config_from_flags();
   if (!config) return fail(config.error());
+  if (FLAGS_force_new_cluster) return make_new_cluster(*config);
   raftkv::server::Server server(std::move(*config));
   if (auto started = server.start(); !started) {
     // Nothing is served yet: what is open is closed by the end of the process.

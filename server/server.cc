@@ -10,6 +10,7 @@
 
 #include "server/cluster_identity.h"
 #include "server/replica/session.h"
+#include "server/restart_process.h"
 
 namespace raftkv::server {
 
@@ -32,6 +33,8 @@ uint64_t precise_clock_ns() {
 constexpr uint64_t kRatesIntervalMs = 500;
 // Turns in a row for commands that became ready in a turn, before the sockets are looked at again.
 constexpr int kTurnsInARow = 4;
+// Clients that have sent nothing for so long have learned that this node does not lead any more.
+constexpr uint64_t kQuietUs = 50'000;
 
 }  // namespace
 
@@ -75,6 +78,10 @@ std::expected<void, std::string> Server::open_log(raft::Restored& restored) {
   auto recovered = store_->recover();
   if (!recovered) return std::unexpected(recovered.error());
   restored = std::move(*recovered);
+  if (!store_->damage().empty()) {
+    LOG(ERROR) << store_->damage() << "; this node does not vote until the others have repaired it";
+  }
+  if (auto opened = snapshots_->open(config_.data_dir, *store_, restored); !opened) return opened;
   LOG(INFO) << "data directory " << config_.data_dir << ": term " << restored.hard_state.term
             << ", last index " << restored.last_index << ", committed at least "
             << restored.hard_state.commit;
@@ -90,10 +97,17 @@ std::expected<void, std::string> Server::start() {
         return Session::open(*replica_, *this, owner, std::move(state));
       });
   if (auto bound = clients_->start(); !bound) return bound;
+  snapshots_ = std::make_unique<SnapshotService>(&loop_, config_.replica.hash_seed);
+  config_.replica.snapshots.cluster_id = config_.cluster_id;
+  config_.replica.snapshots.cut.writer.on_progress = [this] { snapshots_->wake(); };
   if (auto bound = start_peers(); !bound) return bound;
   raft::Restored restored;
   if (auto opened = open_log(restored); !opened) return opened;
   peers_->set_incarnation(directory_.identity.incarnation);
+  auto known_peers = KnownPeers::open(config_.data_dir);
+  if (!known_peers) return std::unexpected(known_peers.error());
+  known_peers_.emplace(std::move(*known_peers));
+  peers_->remember_incarnations(known_peers_->incarnations());
   writer_ = std::make_unique<storage::LogWriter>(
       *store_, [this] { uv_async_send(&durable_async_); },
       [](const std::string& error) {
@@ -104,7 +118,8 @@ std::expected<void, std::string> Server::start() {
         _exit(1);
       });
   replica_ = std::make_unique<Replica>(config_.replica, std::move(restored), *store_,
-                                       config_.members, stats_, *this);
+                                       snapshots_->store(), stats_, *this);
+  snapshots_->start(*replica_, *peers_, [this](const std::string& why) { start_over(why); });
   return {};
 }
 
@@ -115,7 +130,27 @@ std::expected<void, std::string> Server::start_peers() {
   options.listen_host = config_.peer_host;
   options.listen_port = config_.peer_port;
   options.members = config_.members;
+  options.joining = config_.join;
+  options.self = {config_.node_id, config_.listen_host, config_.listen_port, config_.peer_host,
+                  config_.peer_port};
+  // Without the file a wiped member would only be noticed until this process ends.
+  const auto warn = [](const std::expected<void, std::string>& written) {
+    if (!written) LOG(ERROR) << written.error();
+  };
+  options.on_peer_incarnation = [this, warn](uint64_t id, uint64_t incarnation) {
+    warn(known_peers_->learn(id, incarnation));
+  };
+  options.on_peer_forgotten = [this, warn](uint64_t id) { warn(known_peers_->forget(id)); };
   options.queue_bytes_max = config_.peer_queue_bytes_max;
+  options.snapshots.rate_bytes_per_s = config_.snapshot_rate_bytes;
+  options.snapshots.offered = [this](uint64_t from, const SnapshotOffer& offer) {
+    return snapshots_->offered(from, offer);
+  };
+  options.snapshots.received = [this](uint64_t from, const SnapshotOffer& offer,
+                                      std::unique_ptr<SnapshotSink> sink,
+                                      std::function<void(SnapshotResult)> respond) {
+    snapshots_->received(from, offer, std::move(sink), std::move(respond));
+  };
   options.on_part_of_message = [this](uint64_t id) { replica_->receiving_from(id); };
   peers_ =
       std::make_unique<PeerTransport>(&loop_, std::move(options), [this](raft::Message message) {
@@ -154,9 +189,9 @@ void Server::watch_loop() {
 }
 
 void Server::run() {
-  LOG(INFO) << "node " << config_.node_id << " of " << config_.members.size()
-            << " serves clients on " << config_.listen_host << ":" << config_.listen_port
-            << ", peers on " << config_.peer_host << ":" << config_.peer_port;
+  LOG(INFO) << "node " << config_.node_id << " of " << members().size() << " serves clients on "
+            << config_.listen_host << ":" << config_.listen_port << ", peers on "
+            << config_.peer_host << ":" << config_.peer_port;
   turn();
   uv_run(&loop_, UV_RUN_DEFAULT);
   LOG(INFO) << "node " << config_.node_id << " ends";
@@ -184,7 +219,8 @@ void Server::turn() {
 }
 
 void Server::arm_timer() {
-  const uint64_t deadline = replica_->next_deadline();
+  uint64_t deadline = replica_->next_deadline();
+  if (phase_ == Phase::kRedirecting) deadline = std::min(deadline, quiet_since_us_ + kQuietUs);
   if (deadline == armed_deadline_us_ &&
       uv_is_active(reinterpret_cast<uv_handle_t*>(&deadline_timer_))) {
     return;
@@ -210,7 +246,20 @@ void Server::leadership_changed(const raft::Status& status) {
             << ", last index " << status.last << ", commit " << status.commit;
 }
 
+void Server::tell_disk_full() {
+  const bool full = disk_full();
+  if (full == told_disk_full_) return;
+  told_disk_full_ = full;
+  if (full) {
+    LOG(ERROR) << "the disk of " << config_.data_dir
+               << " is full or nearly so: writes are refused until there is room again";
+  } else {
+    LOG(INFO) << "there is room on the disk of " << config_.data_dir << " again";
+  }
+}
+
 void Server::sample_rates() {
+  tell_disk_full();
   const uint64_t now = now_monotonic_us();
   if (sampled_us_ != 0 && sampled_resets_ == stats_.resets && now > sampled_us_) {
     const double seconds = static_cast<double>(now - sampled_us_) / 1e6;
@@ -228,6 +277,15 @@ void Server::sample_rates() {
   sampled_output_ = stats_.output_bytes;
 }
 
+// What this node started from turned out to be damaged. The next start does without it; a process
+// that begins anew is the same as one that was restarted, and needs no path of its own.
+void Server::start_over(const std::string& why) {
+  LOG(ERROR) << why << "; starting again without it";
+  google::FlushLogFiles(google::INFO);
+  restart_process();
+  LOG(FATAL) << "this process can't start itself again: start it by hand";
+}
+
 // --- the end
 // --------------------------------------------------------------------------------------
 
@@ -237,19 +295,36 @@ void Server::request_shutdown() {
   uv_idle_start(&more_work_, [](uv_idle_t*) {});
 }
 
-// First leadership goes to another node, so that the cluster need not wait for an election; then
-// the clients get the replies they wait for; then the peers' connections close.
+// First leadership goes to another node, so that the cluster need not wait for an election; what
+// clients sent meanwhile is answered MOVED, until they have taken their business elsewhere (a
+// command that nobody read would leave its client in doubt); then the clients get the replies they
+// wait for; then the peers' connections close.
 void Server::continue_shutdown() {
   if (phase_ == Phase::kServing) {
     phase_ = Phase::kHandingOver;
     handover_deadline_us_ = now_monotonic_us() + 2 * config_.replica.raft.election_timeout_us;
-    if (replica_->raft_status().role == raft::Role::kLeader && config_.members.size() > 1) {
-      replica_->transfer(0);
-    }
+    handing_over_ = replica_->transfer(0);
   }
+  if (phase_ == Phase::kRedirecting) return wait_for_quiet();
   if (phase_ != Phase::kHandingOver) return;
   const bool leads = replica_->raft_status().role == raft::Role::kLeader;
-  if (leads && config_.members.size() > 1 && now_monotonic_us() < handover_deadline_us_) return;
+  if (handing_over_ && leads && replica_->transferring() &&
+      now_monotonic_us() < handover_deadline_us_) {
+    return;
+  }
+  phase_ = Phase::kRedirecting;
+  quiet_since_us_ = now_monotonic_us();
+  quiet_commands_ = stats_.commands_processed;
+  redirect_deadline_us_ = quiet_since_us_ + config_.shutdown_grace_ms * 1000;
+  return wait_for_quiet();
+}
+
+void Server::wait_for_quiet() {
+  const uint64_t now = now_monotonic_us();
+  if (std::exchange(quiet_commands_, stats_.commands_processed) != stats_.commands_processed) {
+    quiet_since_us_ = now;
+  }
+  if (handing_over_ && now < std::min(quiet_since_us_ + kQuietUs, redirect_deadline_us_)) return;
   phase_ = Phase::kDraining;
   clients_->stop(config_.shutdown_grace_ms, [this] { peers_->stop([this] { close_handles(); }); });
 }
@@ -262,6 +337,9 @@ void Server::close_handles() {
         reinterpret_cast<uv_handle_t*>(&sigint_)}) {
     uv_close(handle, nullptr);
   }
+  // A snapshot that is being written is worth nothing unfinished; its thread wakes the loop, too.
+  replica_->end_snapshots();
+  snapshots_->stop();
   // The writer's thread wakes the loop through this one: what is queued is synced first.
   writer_.reset();
   uv_close(reinterpret_cast<uv_handle_t*>(&durable_async_), nullptr);

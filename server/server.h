@@ -7,14 +7,18 @@
 #include <cstdint>
 #include <expected>
 #include <memory>
+#include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
 #include "server/command/host.h"
 #include "server/config.h"
 #include "server/net/listener.h"
+#include "server/peer/known_peers.h"
 #include "server/peer/transport.h"
 #include "server/replica/replica.h"
+#include "server/snapshot_service.h"
 #include "storage/log/identity.h"
 #include "storage/log/log_writer.h"
 #include "storage/log/rocks_log_store.h"
@@ -37,16 +41,21 @@ class Server final : public Host, public ReplicaPorts {
   // --- Host (host_facts.cc, settings.cc) ----------------------------------------------------
   raft::Status raft_status() const override { return replica_->raft_status(); }
   uint64_t self_id() const override { return config_.node_id; }
-  const std::vector<Member>& members() const override { return config_.members; }
+  const std::vector<Member>& members() const override { return replica_->members(); }
+  MembershipFacts membership() const override { return replica_->membership(); }
   const std::string& cluster_id() const override { return config_.cluster_id; }
   const std::string& run_id() const override { return run_id_; }
   const data::Keyspace& keyspace() const override { return replica_->state().keyspace(); }
   uint64_t applied_index() const override { return replica_->state().applied_index(); }
   uint64_t log_time_us() const override { return replica_->state().log_time_us(); }
-  uint64_t snapshot_index() const override { return 0; }
+  uint64_t snapshot_index() const override { return replica_->snapshot_status().index; }
+  SnapshotStatus snapshot_status() const override { return replica_->snapshot_status(); }
+  std::optional<LoadFacts> load_facts() const override { return snapshots_->load_facts(); }
+  bool request_snapshot() override { return replica_->request_snapshot(); }
   bool loading() const override { return replica_->loading(); }
   Stats& stats() override { return stats_; }
   DiskFacts disk() const override;
+  SessionFacts sessions() const override;
   uint64_t wall_us() const override;
   uint64_t monotonic_us() const override { return replica_->monotonic_us(); }
   uint64_t started_monotonic_us() const override { return started_us_; }
@@ -62,22 +71,36 @@ class Server final : public Host, public ReplicaPorts {
   std::optional<PeerTraffic> peer_traffic() const override;
 
  private:
-  enum class Phase : uint8_t { kServing, kHandingOver, kDraining };
+  enum class Phase : uint8_t { kServing, kHandingOver, kRedirecting, kDraining };
 
   // ReplicaPorts
   void send(raft::Message message) override;
   void persist(raft::Persist persist) override { writer_->submit(std::move(persist)); }
+  // Until the end nothing is written without the writer.
+  bool disk_full() const override { return writer_ != nullptr && writer_->disk_full(); }
   raft::MonotonicUs now_monotonic_us() override;
   uint64_t now_wall_us() override;
   void leadership_changed(const raft::Status& status) override;
+  void membership_changed(const MembershipFacts& facts,
+                          const std::vector<Member>& members) override;
+
+  void send_snapshot(raft::NodeId to, const raft::SnapshotMeta& meta) override {
+    snapshots_->send(to, meta);
+  }
 
   std::expected<void, std::string> open_log(raft::Restored& restored);
+  void start_over(const std::string& why);
   std::expected<void, std::string> start_peers();
   void watch_loop();
   void turn();
   void arm_timer();
+  void compare_with_flags() const;
+  void tell_belonging(Belonging now);
+  void forget_removed(const std::vector<Member>& members);
   void sample_rates();
+  void tell_disk_full();
   void continue_shutdown();
+  void wait_for_quiet();
   void close_handles();
 
   Config config_;
@@ -96,7 +119,9 @@ class Server final : public Host, public ReplicaPorts {
   uint64_t armed_deadline_us_ = 0;
 
   storage::OpenedDirectory directory_;
+  std::optional<KnownPeers> known_peers_;  // from start() on
   std::unique_ptr<storage::RocksLogStore> store_;
+  std::unique_ptr<SnapshotService> snapshots_;
   std::unique_ptr<storage::LogWriter> writer_;
   std::unique_ptr<Replica> replica_;
   std::unique_ptr<PeerTransport> peers_;
@@ -104,7 +129,15 @@ class Server final : public Host, public ReplicaPorts {
 
   Phase phase_ = Phase::kServing;
   bool shutdown_requested_ = false;
+  Belonging belonging_ = Belonging::kVoter;  // as last told in the log
+  bool compared_with_flags_ = false;
+  bool told_disk_full_ = false;
+  std::set<uint64_t> met_members_;  // and not forgotten again
+  bool handing_over_ = false;
   uint64_t handover_deadline_us_ = 0;
+  uint64_t quiet_since_us_ = 0;
+  uint64_t quiet_commands_ = 0;
+  uint64_t redirect_deadline_us_ = 0;
   uint64_t messages_sent_ = 0;
   uint64_t messages_received_ = 0;
   // What the rates were computed from last.

@@ -67,11 +67,23 @@ std::vector<Setting> Server::settings() const {
   fixed("dir", config_.data_dir);
   fixed("node_id", std::to_string(config_.node_id));
   fixed("read_mode", read_mode_name(config_.replica.read_mode));
+  fixed("follower_reads", follower_reads_name(config_.replica.follower_reads));
   fixed("heartbeat_ms", std::to_string(raft.heartbeat_us / 1000));
   fixed("election_timeout_ms", std::to_string(raft.election_timeout_us / 1000));
   fixed("max_entry_bytes", std::to_string(config_.replica.command_bytes_max));
   fixed("batch_bytes", std::to_string(config_.replica.batch_bytes));
   fixed("entries_inflight", std::to_string(config_.replica.entries_inflight_max));
+  const OnceLimits& once = config_.replica.once;
+  fixed("session_ttl", std::to_string(once.ttl_s));
+  fixed("session_replies", std::to_string(once.replies_max));
+  fixed("session_reply_bytes", std::to_string(once.reply_bytes_max));
+  fixed("sessions_max", std::to_string(once.sessions_max));
+  const SnapshotLimits& snapshots = config_.replica.snapshots.limits;
+  fixed("snapshot_log_bytes", std::to_string(snapshots.log_bytes));
+  fixed("snapshot_entries", std::to_string(snapshots.log_entries));
+  fixed("log_tail_entries", std::to_string(snapshots.tail_entries));
+  fixed("log_tail_bytes", std::to_string(snapshots.tail_bytes));
+  fixed("snapshot_rate_bytes", std::to_string(config_.snapshot_rate_bytes));
   fixed("peer_port", std::to_string(config_.peer_port));
   return settings;
 }

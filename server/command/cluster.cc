@@ -117,6 +117,37 @@ void asking(LocalContext& context) {
   context.reply.ok();
 }
 
+// --- what other clusters are changed by ---------------------------------------------------------
+
+void cluster_forget(LocalContext& context) {
+  context.reply.error(
+      "ERR use RAFT.MEMBERS REMOVE id (or raftkv-cli members remove): the members agree on it");
+}
+
+void cluster_meet(LocalContext& context) {
+  context.reply.error(
+      "ERR use RAFT.MEMBERS ADD id client_host:port peer_host:port (or raftkv-cli members add)");
+}
+
+void cluster_replicate(LocalContext& context) {
+  context.reply.error(
+      "ERR every member replicates the leader: RAFT.MEMBERS ADD adds one, RAFT.MEMBERS PROMOTE "
+      "lets it vote");
+}
+
+// In Redis the replica that is told takes over. Here the leader is asked to hand over to it.
+void cluster_failover(LocalContext& context) {
+  const ClusterView view = view_cluster(context.host, context.client);
+  if (!view.has_leader) {
+    return context.reply.error("CLUSTERDOWN no leader is known, an election may be running");
+  }
+  context.reply.error(
+      fmt::format("ERR send RAFT.TRANSFER{} to the leader, {} (or raftkv-cli transfer{})",
+                  view.leader()->self ? " [id]" : fmt::format(" {}", context.host.self_id()),
+                  client_address(*view.leader()),
+                  view.leader()->self ? "" : fmt::format(" --to {}", context.host.self_id())));
+}
+
 void cluster_help(LocalContext& context) {
   for (const CommandSpec& command : cluster_commands()) {
     if (std::string_view(command.name) == "cluster") return reply_help(context, command);
@@ -125,6 +156,16 @@ void cluster_help(LocalContext& context) {
 
 constexpr ArgDoc kKeyArguments[] = {{.name = "key", .type = "string"}};
 constexpr ArgDoc kSlotArguments[] = {{.name = "slot", .type = "integer"}};
+constexpr ArgDoc kNodeArguments[] = {{.name = "node-id", .type = "string"}};
+constexpr ArgDoc kMeetArguments[] = {
+    {.name = "ip", .type = "string"},
+    {.name = "port", .type = "integer"},
+    {.name = "cluster-bus-port", .type = "integer", .flags = ArgDoc::kOptional}};
+constexpr ArgDoc kFailoverChoice[] = {
+    {.name = "force", .type = "pure-token", .token = "FORCE"},
+    {.name = "takeover", .type = "pure-token", .token = "TAKEOVER"}};
+constexpr ArgDoc kFailoverArguments[] = {
+    {.name = "options", .type = "oneof", .flags = ArgDoc::kOptional, .children = kFailoverChoice}};
 constexpr ArgDoc kSlotCountArguments[] = {{.name = "slot", .type = "integer"},
                                           {.name = "count", .type = "integer"}};
 
@@ -229,6 +270,50 @@ std::span<const CommandSpec> cluster_subcommands() {
        .arguments = kSlotCountArguments,
        .remark = "Walks all keys: meant for tests and repairs.",
        .tips = "nondeterministic_output"},
+      {.name = "meet",
+       .arity = -4,
+       .flags = kAdmin | kStale,
+       .keys = {},
+       .local = cluster_meet,
+       .group = "cluster",
+       .summary = "Would make another node join the cluster.",
+       .since = "3.0.0",
+       .complexity = "O(1)",
+       .arguments = kMeetArguments,
+       .remark = "Always an error that names `RAFT.MEMBERS ADD`."},
+      {.name = "forget",
+       .arity = 3,
+       .flags = kAdmin | kStale,
+       .keys = {},
+       .local = cluster_forget,
+       .group = "cluster",
+       .summary = "Would remove a node from the cluster.",
+       .since = "3.0.0",
+       .complexity = "O(1)",
+       .arguments = kNodeArguments,
+       .remark = "Always an error that names `RAFT.MEMBERS REMOVE`."},
+      {.name = "replicate",
+       .arity = 3,
+       .flags = kAdmin | kStale,
+       .keys = {},
+       .local = cluster_replicate,
+       .group = "cluster",
+       .summary = "Would make the node a replica of another one.",
+       .since = "3.0.0",
+       .complexity = "O(1)",
+       .arguments = kNodeArguments,
+       .remark = "Always an error: every member replicates the leader."},
+      {.name = "failover",
+       .arity = -2,
+       .flags = kAdmin | kStale,
+       .keys = {},
+       .local = cluster_failover,
+       .group = "cluster",
+       .summary = "Would make the node take over from its master.",
+       .since = "3.0.0",
+       .complexity = "O(1)",
+       .arguments = kFailoverArguments,
+       .remark = "Always an error that names `RAFT.TRANSFER` and the leader to send it to."},
       {.name = "help",
        .arity = 2,
        .flags = kAlways,
@@ -272,7 +357,9 @@ std::span<const CommandSpec> cluster_commands() {
        .summary = "Lets a follower answer the reads of the connection.",
        .since = "3.0.0",
        .complexity = "O(1)",
-       .remark = "What a follower answers may lag behind the leader."},
+       .remark = "With `--follower_reads=stale` what a follower answers may lag behind the leader; "
+                 "with `linearizable` it asks the leader first; with `off` it answers `MOVED` as "
+                 "before."},
       {.name = "readwrite",
        .arity = 1,
        .flags = kLoading | kStale | kFast | kConnectionCategory,

@@ -81,6 +81,7 @@ std::string node_flags(const ViewedNode& node) {
 
 ClusterView view_cluster(const Host& host, const ClientState& client) {
   const raft::Status status = host.raft_status();
+  const Belonging self = host.membership().self;
   ClusterView view;
   view.term = status.term;
   view.commit = status.commit;
@@ -88,7 +89,9 @@ ClusterView view_cluster(const Host& host, const ClientState& client) {
     view.nodes.push_back(view_member(member, host, status, client));
   }
   const auto leader = std::ranges::find_if(view.nodes, &ViewedNode::leader);
-  view.has_leader = leader != view.nodes.end();
+  // To who is no member (yet, or any more) no leader answers.
+  view.has_leader =
+      leader != view.nodes.end() && self != Belonging::kWaiting && self != Belonging::kRemoved;
   if (view.has_leader) std::rotate(view.nodes.begin(), leader, leader + 1);
   return view;
 }

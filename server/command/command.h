@@ -53,13 +53,17 @@ enum CommandFlag : uint32_t {
   // Ours, not shown: changes the connection itself, so it runs only once every earlier reply of the
   // connection is complete.
   kBarrier = 1u << 24,
-  // Ours, not shown: handled by the session itself (MULTI, EXEC, WATCH, WAIT ...).
+  // Ours, not shown: handled by the session itself (MULTI, EXEC, WATCH, WAIT, RAFT.MEMBERS ADD
+  // ...).
   kSession = 1u << 25,
   // ACL categories that follow neither from the flags above nor from the group. Shown by COMMAND
   // INFO among the categories.
   kKeyspaceCategory = 1u << 26,
   kConnectionCategory = 1u << 27,
   kDangerousCategory = 1u << 28,
+  // Ours, not shown: carried out by the state machine on what it keeps beside the keyspace, the
+  // sessions of RAFT.SESSION and RAFT.ONCE.
+  kStateMachine = 1u << 30,
 };
 
 // What a command does with a key, in the words of Redis's key specifications.
@@ -104,7 +108,7 @@ struct CommandSpec {
   int arity;         // as Redis: negative means "at least"; counts the container's name too
   uint32_t flags;
   KeySpec keys;
-  // Exactly one of the two is set, none for a container or a kSession command.
+  // Exactly one of the two is set, none for a container, a kSession or a kStateMachine command.
   DataHandler data = nullptr;
   LocalHandler local = nullptr;
   const char* group =
@@ -120,9 +124,15 @@ struct CommandSpec {
   const char* tips = "";
   const char* deprecated_since = "";  // empty: it is not
   const char* replaced_by = "";
+  // What else is to be refused before the log, if anything: the error, or nothing. So that what
+  // stands in the log needs no second look on each replica.
+  std::string (*refusal)(Args) = nullptr;
+  // If the command carries another one (RAFT.ONCE): where in its arguments that begins, beyond
+  // their end if nowhere. Its keys are those of the carried one.
+  size_t (*carries_at)(Args) = nullptr;
 
   bool is_write() const { return flags & kWrite; }
-  bool is_data() const { return data != nullptr; }
+  bool is_data() const { return data != nullptr || (flags & kStateMachine); }
 };
 
 // The tables of the families, each in a file of its own (strings.cc, generic.cc, ...).
@@ -131,9 +141,12 @@ std::span<const CommandSpec> generic_commands();
 std::span<const CommandSpec> connection_commands();  // PING ECHO HELLO CLIENT SELECT RESET QUIT ...
 std::span<const CommandSpec> cluster_commands();     // CLUSTER READONLY READWRITE
 std::span<const CommandSpec> server_commands();      // INFO CONFIG TIME ...
+std::span<const CommandSpec> save_commands();        // BGSAVE SAVE LASTSAVE
 std::span<const CommandSpec> command_commands();     // COMMAND
+std::span<const CommandSpec> raft_commands();        // RAFT.MEMBERS RAFT.TRANSFER
 std::span<const CommandSpec>
-transaction_commands();  // MULTI EXEC DISCARD WATCH UNWATCH WAIT: kSession
+transaction_commands();                        // MULTI EXEC DISCARD WATCH UNWATCH WAIT: kSession
+std::span<const CommandSpec> once_commands();  // RAFT.SESSION RAFT.ONCE: kStateMachine
 
 // Every family together; immutable after the first use.
 class CommandTable {
@@ -171,14 +184,21 @@ struct KeyRange {
   size_t step = 1;
 };
 KeyRange key_range(const CommandSpec& spec, size_t args);
-// Calls visit(key) for each key argument.
+// The command that `args` carries, which calls `spec`; `spec` and `args` themselves if it carries
+// none. The spec is null if what is carried is no command.
+struct Carried {
+  const CommandSpec* spec = nullptr;
+  Args args;
+};
+Carried carried_by(const CommandSpec& spec, Args args);
+// Calls visit(key) for each key argument, also of a carried command.
 void for_each_key(const CommandSpec& spec, Args args,
                   const std::function<void(std::string_view)>& visit);
 
 // CRC16 (XMODEM) of the key, modulo 16384. If the key has a '{' and behind it a '}' with something
 // in between, only that part, the hash tag, counts.
 uint16_t key_slot(std::string_view key);
-// The slot of the first key; 0 if the command has none.
+// The slot of the first key, also of a carried command; 0 if there is none.
 uint16_t command_slot(const CommandSpec& spec, Args args);
 
 // docs/commands.md, generated (raftkv-server --print_commands_md).

@@ -58,9 +58,15 @@ bool has_keys(const CommandSpec& spec) {
   return spec.keys.first > 0;
 }
 
-// The command whose keys are asked for. Null after an error reply.
-const CommandSpec* keyed_command_or_reply(LocalContext& context, Args args) {
+// The command whose keys are asked for; `args` become those of the carried one if it carries one.
+// Null after an error reply.
+const CommandSpec* keyed_command_or_reply(LocalContext& context, Args& args) {
   const CommandSpec* spec = table().resolve(args);
+  if (spec) {
+    const Carried call = carried_by(*spec, args);
+    spec = call.spec;
+    args = call.args;
+  }
   if (!spec) {
     context.reply.error("ERR Invalid command specified");
   } else if (!has_keys(*spec)) {
@@ -74,7 +80,7 @@ const CommandSpec* keyed_command_or_reply(LocalContext& context, Args args) {
 }
 
 void command_getkeys(LocalContext& context) {
-  const Args args = context.args.subspan(2);
+  Args args = context.args.subspan(2);
   const CommandSpec* spec = keyed_command_or_reply(context, args);
   if (!spec) return;
   context.reply.array(key_range(*spec, args.size()).count);
@@ -95,7 +101,7 @@ uint32_t access_of(const CommandSpec& spec, Args args, size_t ordinal) {
 }
 
 void command_getkeysandflags(LocalContext& context) {
-  const Args args = context.args.subspan(2);
+  Args args = context.args.subspan(2);
   const CommandSpec* spec = keyed_command_or_reply(context, args);
   if (!spec) return;
   const KeyRange range = key_range(*spec, args.size());

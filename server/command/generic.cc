@@ -39,6 +39,15 @@ constexpr ArgDoc kCopyArguments[] = {
     {.name = "destination-db", .type = "integer", .token = "DB", .flags = ArgDoc::kOptional},
     {.name = "replace", .type = "pure-token", .token = "REPLACE", .flags = ArgDoc::kOptional}};
 
+constexpr ArgDoc kRestoreArguments[] = {
+    {.name = "key", .type = "key"},
+    {.name = "ttl", .type = "integer"},
+    {.name = "serialized-value", .type = "string"},
+    {.name = "replace", .type = "pure-token", .token = "REPLACE", .flags = ArgDoc::kOptional},
+    {.name = "absttl", .type = "pure-token", .token = "ABSTTL", .flags = ArgDoc::kOptional},
+    {.name = "seconds", .type = "integer", .token = "IDLETIME", .flags = ArgDoc::kOptional},
+    {.name = "frequency", .type = "integer", .token = "FREQ", .flags = ArgDoc::kOptional}};
+
 constexpr ArgDoc kKeysArguments[] = {{.name = "pattern", .type = "pattern"}};
 constexpr ArgDoc kScanArguments[] = {
     {.name = "cursor", .type = "integer"},
@@ -299,6 +308,29 @@ std::span<const CommandSpec> generic_commands() {
        .complexity = "O(N) with N bytes of value",
        .arguments = kCopyArguments,
        .remark = "There is one database, 0."},
+      {.name = "dump",
+       .arity = 2,
+       .flags = kReadonly,
+       .keys = kReadKey,
+       .data = generic::dump,
+       .group = "generic",
+       .summary = "Returns the value of a key in a form that RESTORE takes, also that of Redis.",
+       .since = "2.6.0",
+       .complexity = "O(N) with N bytes of value",
+       .arguments = kKeyArgument,
+       .remark = "Values are not compressed.",
+       .tips = "nondeterministic_output"},
+      {.name = "restore",
+       .arity = -4,
+       .flags = kWrite | kDenyOom | kDangerousCategory,
+       .keys = one_key(kKeyOw | kKeyUpdate),
+       .data = generic::restore,
+       .group = "generic",
+       .summary = "Makes a key with a value that DUMP returned, also that of Redis.",
+       .since = "2.6.0",
+       .complexity = "O(N) with N bytes of value",
+       .arguments = kRestoreArguments,
+       .remark = "Only strings; IDLETIME and FREQ are checked and not kept."},
       {.name = "keys",
        .arity = 2,
        .flags = kReadonly | kDangerousCategory,

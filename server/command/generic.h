@@ -29,6 +29,10 @@ void expiretime(DataContext& context);
 void pexpiretime(DataContext& context);
 void persist(DataContext& context);
 
+// dump.cc
+void dump(DataContext& context);
+void restore(DataContext& context);
+
 // generic_walk.cc
 void keys(DataContext& context);
 void scan(DataContext& context);

@@ -18,12 +18,39 @@
 
 namespace raftkv::server {
 
+enum class MemberRole : uint8_t {
+  kVoter,
+  kLearner,
+  kLeaving,  // votes until the joint phase ends, and is no member from then on
+};
+
 struct Member {
   uint64_t id = 0;
-  std::string client_host;
+  std::string client_host{};
   uint16_t client_port = 0;
-  std::string peer_host;
+  std::string peer_host{};
   uint16_t peer_port = 0;
+  MemberRole role = MemberRole::kVoter;
+  bool promote = false;  // a learner that becomes a voter by itself once it has caught up
+
+  friend bool operator==(const Member&, const Member&) = default;
+};
+
+// What this node is to the group.
+enum class Belonging : uint8_t {
+  kVoter,
+  kLearner,
+  kLeaving,
+  kWaiting,  // it knows of no group yet and waits to be added to one (--join)
+  kRemoved,
+};
+
+// The membership in force on this node: the newest in its log, committed or not.
+struct MembershipFacts {
+  raft::Index index = 0;  // of its entry, 0 for what the group began with
+  bool joint = false;     // on the way from one set of voters to another
+  bool committed = true;  // as far as this node knows
+  Belonging self = Belonging::kVoter;
 };
 
 struct CommandStats {
@@ -49,6 +76,7 @@ struct Stats {
   uint64_t reads_granted = 0;
   uint64_t moved_replies = 0;
   uint64_t unknown_outcomes = 0;  // -UNKNOWN replies
+  uint64_t once_duplicates = 0;   // commands of RAFT.ONCE that were answered and not executed again
   double ops_per_second = 0;      // sampled
   double input_kbps = 0;
   double output_kbps = 0;
@@ -68,7 +96,32 @@ struct Stats {
   }
 };
 
+// What became of this node's snapshots since it started.
+struct SnapshotStatus {
+  uint64_t index = 0;      // of the newest one, 0: none
+  bool requested = false;  // one was asked for, and has not begun
+  bool in_progress = false;
+  uint64_t began_wall_us = 0;  // of the one in progress, or of the last attempt
+  uint64_t saved_wall_us = 0;  // when the newest was finished or installed, 0: before this process
+  uint64_t took_us = 0;        // the last attempt
+  uint64_t bytes = 0;          // of the last file written here
+  uint64_t saves = 0;
+  uint64_t failures = 0;
+  uint64_t installs = 0;  // that came from the leader
+  std::string error;      // of the last attempt, empty if it went well
+};
+
+// A snapshot that is being loaded at the start.
+struct LoadFacts {
+  uint64_t bytes = 0;
+  uint64_t bytes_total = 0;
+  uint64_t keys = 0;
+  uint64_t keys_total = 0;
+  uint64_t elapsed_us = 0;
+};
+
 struct DiskFacts {
+  bool full = false;  // or nearly so: writes are refused
   uint64_t log_bytes = 0;
   uint64_t first_index = 0;
   uint64_t syncs = 0;
@@ -76,6 +129,12 @@ struct DiskFacts {
   uint64_t synced_bytes = 0;
   uint64_t last_sync_us = 0;
   std::vector<uint64_t> sync_histogram;
+};
+
+// The sessions of RAFT.ONCE that this replica holds.
+struct SessionFacts {
+  size_t count = 0;
+  size_t bytes = 0;
 };
 
 // A setting as CONFIG sees it: Redis's name where Redis has it ("maxclients"), else the flag's own.
@@ -98,8 +157,9 @@ class Host {
   virtual raft::Status raft_status() const = 0;
   virtual uint64_t self_id() const = 0;
   virtual const std::vector<Member>& members() const = 0;  // sorted by id
-  virtual const std::string& cluster_id() const = 0;       // 40 hexadecimal characters
-  virtual const std::string& run_id() const = 0;  // drawn at start, 40 hexadecimal characters
+  virtual MembershipFacts membership() const = 0;
+  virtual const std::string& cluster_id() const = 0;  // 40 hexadecimal characters
+  virtual const std::string& run_id() const = 0;      // drawn at start, 40 hexadecimal characters
 
   virtual const data::Keyspace& keyspace() const = 0;
   virtual uint64_t applied_index() const = 0;   // by the dataset
@@ -107,6 +167,7 @@ class Host {
   virtual uint64_t snapshot_index() const = 0;  // 0: none yet
   virtual bool loading() const = 0;
 
+  virtual SessionFacts sessions() const { return {}; }
   virtual Stats& stats() = 0;
   virtual DiskFacts disk() const = 0;
   // Nothing where messages are not counted.
@@ -127,6 +188,12 @@ class Host {
   // The error is Redis's text without "-".
   virtual std::expected<void, std::string> change_setting(std::string_view name,
                                                           std::string_view value) = 0;
+
+  virtual SnapshotStatus snapshot_status() const { return {}; }
+  // Nothing unless a snapshot is being loaded.
+  virtual std::optional<LoadFacts> load_facts() const { return std::nullopt; }
+  // False if there is nothing new to save.
+  virtual bool request_snapshot() { return false; }
 
   virtual bool transfer_leadership(uint64_t target) = 0;  // 0: whoever is most caught up
   virtual void request_shutdown() = 0;

@@ -68,6 +68,10 @@ void write_info_replication(const InfoSource& source, InfoText& text);  // info_
 void write_info_cluster(const InfoSource& source, InfoText& text);
 void write_info_raft(const InfoSource& source, InfoText& text);
 
+// When the newest snapshot was finished or, before the first one, when the process started: Unix
+// seconds, as LASTSAVE tells it.
+uint64_t last_save_s(const Host& host);
+
 // The text for INFO with these section names, in any case; none means the default ones. "all" and
 // "everything" mean all of them; a name that does not exist adds nothing.
 std::string info_text(const InfoSource& source, Args sections);

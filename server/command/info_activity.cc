@@ -25,20 +25,62 @@ void write_info_clients(const InfoSource& source, InfoText& text) {
   text.field("clients_in_timeout_table", 0);
 }
 
-void write_info_persistence(const InfoSource& source, InfoText& text) {
-  Host& host = source.host;
-  const uint64_t uptime_us = host.monotonic_us() - host.started_monotonic_us();
+namespace {
+
+void write_loading(const Host& host, InfoText& text) {
   text.field("loading", host.loading() ? 1 : 0);
   text.field("async_loading", 0);
-  // Snapshots stand for Redis's RDB files; like there, the time of the last one is at least that of
-  // the start.
-  text.field("rdb_changes_since_last_save", host.applied_index() - host.snapshot_index());
-  text.field("rdb_bgsave_in_progress", 0);
-  text.field("rdb_last_save_time",
-             (host.wall_us() - std::min(host.wall_us(), uptime_us)) / 1'000'000);
-  text.field("rdb_last_bgsave_status", "ok");
-  text.field("rdb_last_bgsave_time_sec", -1);
-  text.field("rdb_current_bgsave_time_sec", -1);
+  const std::optional<LoadFacts> load = host.load_facts();
+  if (!load) return;
+  const uint64_t left = load->bytes_total - std::min(load->bytes_total, load->bytes);
+  // As Redis, which guesses by the speed so far.
+  const double seconds = static_cast<double>(load->elapsed_us) / 1e6;
+  const double eta =
+      load->bytes == 0 ? 1 : seconds * static_cast<double>(left) / static_cast<double>(load->bytes);
+  const double percent = load->bytes_total == 0 ? 0
+                                                : static_cast<double>(load->bytes) * 100 /
+                                                      static_cast<double>(load->bytes_total);
+  text.field("loading_start_time",
+             (host.wall_us() - std::min(host.wall_us(), load->elapsed_us)) / 1'000'000);
+  text.field("loading_total_bytes", load->bytes_total);
+  text.field("loading_loaded_bytes", load->bytes);
+  text.ratio("loading_loaded_perc", percent);
+  text.field("loading_eta_seconds", static_cast<uint64_t>(eta));
+}
+
+// Snapshots stand for Redis's RDB files.
+void write_saves(const Host& host, InfoText& text) {
+  const SnapshotStatus status = host.snapshot_status();
+  const bool attempted = status.saves + status.failures > 0;
+  text.field("rdb_changes_since_last_save",
+             host.applied_index() - std::min(host.applied_index(), host.snapshot_index()));
+  text.field("rdb_bgsave_in_progress", status.in_progress || status.requested ? 1 : 0);
+  text.field("rdb_last_save_time", last_save_s(host));
+  text.field("rdb_last_bgsave_status", status.error.empty() ? "ok" : "err");
+  text.field("rdb_last_bgsave_time_sec",
+             attempted ? static_cast<int64_t>(status.took_us / 1'000'000) : -1);
+  text.field(
+      "rdb_current_bgsave_time_sec",
+      status.in_progress
+          ? static_cast<int64_t>((host.wall_us() - std::min(host.wall_us(), status.began_wall_us)) /
+                                 1'000'000)
+          : -1);
+  text.field("rdb_saves", status.saves);
+}
+
+}  // namespace
+
+uint64_t last_save_s(const Host& host) {
+  const uint64_t saved_us = host.snapshot_status().saved_wall_us;
+  if (saved_us != 0) return saved_us / 1'000'000;
+  const uint64_t uptime_us = host.monotonic_us() - host.started_monotonic_us();
+  return (host.wall_us() - std::min(host.wall_us(), uptime_us)) / 1'000'000;
+}
+
+void write_info_persistence(const InfoSource& source, InfoText& text) {
+  Host& host = source.host;
+  write_loading(host, text);
+  write_saves(host, text);
   // The replicated log stands for Redis's append only file, synced at each write.
   const DiskFacts disk = host.disk();
   text.field("aof_enabled", 1);
@@ -47,7 +89,8 @@ void write_info_persistence(const InfoSource& source, InfoText& text) {
   text.field("aof_last_rewrite_time_sec", -1);
   text.field("aof_current_rewrite_time_sec", -1);
   text.field("aof_last_bgrewrite_status", "ok");
-  text.field("aof_last_write_status", "ok");  // a failed write ends the process
+  // A write that fails ends the process, but for those that wait for room on the disk.
+  text.field("aof_last_write_status", disk.full ? "err" : "ok");
   text.field("aof_current_size", disk.log_bytes);
   text.field("aof_base_size", 0);
   text.field("aof_pending_rewrite", 0);

@@ -4,6 +4,7 @@
 
 #include "server/command/cluster_view.h"
 #include "server/command/info.h"
+#include "server/command/member_context.h"
 
 namespace raftkv::server {
 namespace {
@@ -74,16 +75,68 @@ std::string histogram_text(const std::vector<uint64_t>& counts) {
   return text;
 }
 
+const char* belonging_text(Belonging self) {
+  switch (self) {
+    case Belonging::kVoter:
+      return "voter";
+    case Belonging::kLearner:
+      return "learner";
+    case Belonging::kLeaving:
+      return "leaving";
+    case Belonging::kWaiting:
+      return "waiting";
+    case Belonging::kRemoved:
+      return "removed";
+  }
+  return "unknown";
+}
+
+void write_raft_members(const Host& host, InfoText& text) {
+  const MembershipFacts facts = host.membership();
+  const std::vector<Member>& members = host.members();
+  text.field("raft_members", members.size());
+  text.field("raft_voters", std::ranges::count(members, MemberRole::kVoter, &Member::role));
+  text.field("raft_membership", belonging_text(facts.self));
+  text.field("raft_membership_index", facts.index);
+  text.field("raft_membership_phase", membership_phase_text(facts));
+  int number = 0;
+  for (const Member& member : members) {
+    text.field(
+        fmt::format("raft_member{}", number++),
+        fmt::format("id={},role={},addr={},peer_addr={}", member.id, member_role_text(member.role),
+                    client_endpoint(member).to_string(), peer_endpoint(member).to_string()));
+  }
+}
+
+// An error's text may hold anything; a field of INFO ends with its line.
+std::string one_line(std::string text) {
+  std::ranges::replace_if(
+      text, [](char c) { return c == '\r' || c == '\n'; }, ' ');
+  return text;
+}
+
+void write_raft_snapshots(const Host& host, InfoText& text) {
+  const SnapshotStatus snapshots = host.snapshot_status();
+  text.field("raft_snapshots_taken", snapshots.saves);
+  text.field("raft_snapshots_failed", snapshots.failures);
+  text.field("raft_snapshots_installed", snapshots.installs);
+  text.field("raft_snapshot_bytes", snapshots.bytes);
+  text.field("raft_snapshot_last_error", one_line(snapshots.error));
+  const raft::Status status = host.raft_status();
+  text.field("raft_repairing", status.repairing ? 1 : 0);
+}
+
 void write_raft_peers(const ClusterView& view, const raft::Status& status, InfoText& text) {
   int number = 0;
   for (const raft::PeerStatus& peer : status.peers) {
     const ViewedNode* node = find_node(view, peer.id);
     text.field(
         fmt::format("raft_peer{}", number++),
-        fmt::format("id={},addr={},match={},next={},lag={},active={},silent_ms={},inflight={}",
-                    peer.id, node ? client_address(*node) : "", peer.match, peer.next,
-                    status.last - std::min(status.last, peer.match), peer.active ? 1 : 0,
-                    peer.silent_us / 1000, peer.inflight_messages));
+        fmt::format(
+            "id={},addr={},role={},match={},next={},lag={},active={},silent_ms={},inflight={}",
+            peer.id, node ? client_address(*node) : "", peer.learner ? "learner" : "voter",
+            peer.match, peer.next, status.last - std::min(status.last, peer.match),
+            peer.active ? 1 : 0, peer.silent_us / 1000, peer.inflight_messages));
   }
 }
 
@@ -127,7 +180,7 @@ void write_info_raft(const InfoSource& source, InfoText& text) {
   const Stats& stats = host.stats();
   text.field("raft_node_id", host.self_id());
   text.field("raft_cluster_id", host.cluster_id());
-  text.field("raft_members", host.members().size());
+  write_raft_members(host, text);
   text.field("raft_role", role_text(status.role));
   text.field("raft_term", status.term);
   text.field("raft_leader_id", status.leader);
@@ -138,13 +191,19 @@ void write_info_raft(const InfoSource& source, InfoText& text) {
   text.field("raft_durable_index", status.durable);
   text.field("raft_snapshot_index", host.snapshot_index());
   text.field("raft_first_index", disk.first_index);
+  write_raft_snapshots(host, text);
   text.field("raft_log_bytes", disk.log_bytes);
+  text.field("raft_disk_full", disk.full ? 1 : 0);
   text.field("raft_log_time_ms", host.log_time_us() / 1000);
   text.field("raft_syncs", disk.syncs);
   text.field("raft_sync_us_last", disk.last_sync_us);
   text.field("raft_sync_histogram", histogram_text(disk.sync_histogram));
   text.field("raft_entries_applied", stats.entries_applied);
   text.field("raft_commands_applied", stats.commands_applied);
+  const SessionFacts sessions = host.sessions();
+  text.field("raft_sessions", sessions.count);
+  text.field("raft_session_bytes", sessions.bytes);
+  text.field("raft_once_duplicates", stats.once_duplicates);
   text.field("raft_elections_started", status.elections_started);
   text.field("raft_leader_changes", status.leader_changes);
   if (status.role == raft::Role::kLeader) write_raft_peers(view, status, text);

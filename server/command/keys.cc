@@ -1,5 +1,6 @@
 // Which arguments of a command are keys, and which slot a key belongs to.
 
+#include <algorithm>
 #include <array>
 
 #include "server/command/command.h"
@@ -61,10 +62,19 @@ KeyRange key_range(const CommandSpec& spec, size_t args) {
           static_cast<size_t>(step)};
 }
 
+Carried carried_by(const CommandSpec& spec, Args args) {
+  if (spec.carries_at == nullptr) [[likely]]
+    return {&spec, args};
+  const Args inner = args.subspan(std::min(spec.carries_at(args), args.size()));
+  return {CommandTable::instance().resolve(inner), inner};
+}
+
 void for_each_key(const CommandSpec& spec, Args args,
                   const std::function<void(std::string_view)>& visit) {
-  const KeyRange range = key_range(spec, args.size());
-  for (size_t i = 0; i < range.count; ++i) visit(args[range.first + i * range.step]);
+  const Carried call = carried_by(spec, args);
+  if (call.spec == nullptr) return;
+  const KeyRange range = key_range(*call.spec, call.args.size());
+  for (size_t i = 0; i < range.count; ++i) visit(call.args[range.first + i * range.step]);
 }
 
 uint16_t key_slot(std::string_view key) {
@@ -72,8 +82,10 @@ uint16_t key_slot(std::string_view key) {
 }
 
 uint16_t command_slot(const CommandSpec& spec, Args args) {
-  const KeyRange range = key_range(spec, args.size());
-  return range.count > 0 ? key_slot(args[range.first]) : 0;
+  const Carried call = carried_by(spec, args);
+  if (call.spec == nullptr) return 0;
+  const KeyRange range = key_range(*call.spec, call.args.size());
+  return range.count > 0 ? key_slot(call.args[range.first]) : 0;
 }
 
 }  // namespace raftkv::server

@@ -63,7 +63,8 @@ void check(const CommandSpec& spec, bool has_parent) {
   const int handlers = (spec.data != nullptr) + (spec.local != nullptr);
   if (spec.arity == 0) refuse_table("no arity", spec.name);
   if (handlers > 1) refuse_table("two handlers", spec.name);
-  if (handlers == 0 && !container && !(spec.flags & kSession)) {
+  if (handlers > 0 && (spec.flags & kStateMachine)) refuse_table("two handlers", spec.name);
+  if (handlers == 0 && !container && !(spec.flags & (kSession | kStateMachine))) {
     refuse_table("no handler", spec.name);
   }
   if (std::strlen(spec.name) > kNameBytesMax) refuse_table("name too long", spec.name);
@@ -125,8 +126,11 @@ CommandTable::CommandTable() {
   impl->add(connection_commands());
   impl->add(cluster_commands());
   impl->add(server_commands());
+  impl->add(save_commands());
   impl->add(command_commands());
   impl->add(transaction_commands());
+  impl->add(raft_commands());
+  impl->add(once_commands());
   impl->finish();
   impl_ = impl;
 }
@@ -191,7 +195,7 @@ std::string unknown_subcommand(Args args) {
 std::string CommandTable::admission_error(Args args, const CommandSpec** spec) const {
   *spec = resolve(args);
   if (*spec && arity_fits(**spec, args.size())) [[likely]]
-    return {};
+    return (*spec)->refusal == nullptr ? std::string() : (*spec)->refusal(args);
   if (args.empty()) return "ERR empty command";
   const CommandSpec* command = find(args[0]);
   if (!command) return unknown_command(args);

@@ -45,7 +45,7 @@ uint64_t checksum(const char* header, std::string_view payload) {
 
 bool known(uint8_t type) {
   return type >= static_cast<uint8_t>(FrameType::kHello) &&
-         type <= static_cast<uint8_t>(FrameType::kPong);
+         type <= static_cast<uint8_t>(FrameType::kResult);
 }
 
 }  // namespace

@@ -30,6 +30,12 @@ enum class FrameType : uint8_t {
   kRaft = 4,     // one message (raft/codec.h), dialler to acceptor
   kPing = 5,     // eight bytes, dialler to acceptor
   kPong = 6,     // the same eight bytes back
+  // A connection for a snapshot (server/peer/snapshot_frames.h):
+  kOffer = 7,    // what the dialler would send
+  kAccept = 8,   // from where on the acceptor wants it
+  kChunk = 9,    // a piece of it
+  kAck = 10,     // up to where it is written
+  kResult = 11,  // how it ended
 };
 
 inline constexpr uint8_t kFrameVersion = 1;

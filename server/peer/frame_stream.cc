@@ -85,6 +85,11 @@ void FrameStream::start_reading() {
 
 void FrameStream::on_read(ssize_t bytes) {
   if (bytes == 0) return;
+  if (ending_) {
+    // Bytes are dropped: they were not committed to the reader.
+    if (bytes < 0) close("");
+    return;
+  }
   if (bytes == UV_EOF) return close("the other side closed the connection");
   if (bytes < 0) return close(uv_strerror(static_cast<int>(bytes)));
   received_ += static_cast<uint64_t>(bytes);
@@ -168,23 +173,33 @@ void FrameStream::write_finished(int status) {
   writing_ = false;
   if (closing_) return;
   if (status != 0) return close(uv_strerror(status));
-  if (ending_) close_after_sending(std::move(reason_));
+  if (ending_) finish_ending();
 }
 
 void FrameStream::close_after_sending(std::string reason) {
-  if (closing_) return;
-  uv_read_stop(reinterpret_cast<uv_stream_t*>(&handle_));
+  if (closing_ || ending_) return;
   ending_ = true;
-  flush();
-  if (closing_) return;
-  if (!writing_) return close(std::move(reason));
   reason_ = std::move(reason);
+  finish_ending();
+}
+
+void FrameStream::finish_ending() {
+  flush();
+  if (closing_ || writing_) return;
+  shutdown_.data = this;
+  const int error = uv_shutdown(&shutdown_, reinterpret_cast<uv_stream_t*>(&handle_),
+                                [](uv_shutdown_t* request, int status) {
+                                  FrameStream& stream = self(request->data);
+                                  if (status != 0) stream.close("");
+                                });
+  if (error != 0) close("");
 }
 
 void FrameStream::close(std::string reason) {
   if (closing_) return;
   closing_ = true;
-  reason_ = std::move(reason);
+  // Who ends a conversation has said why already.
+  if (!ending_) reason_ = std::move(reason);
   uv_close(reinterpret_cast<uv_handle_t*>(&handle_), [](uv_handle_t* handle) {
     FrameStream& stream = self(handle->data);
     // The stream, and with it reason_, may be gone before on_closed() returns.

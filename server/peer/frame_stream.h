@@ -65,7 +65,9 @@ class FrameStream {
   void flush();
 
   void close(std::string reason);
-  // Reads no more, sends what is queued, then closes.
+  // Sends what is queued, says that no more comes, and closes once the other side has closed too:
+  // an end while its bytes still arrive would be a reset, and could take back what was sent. Frames
+  // are not read any more. How long this may take is the owner's business: it may close().
   void close_after_sending(std::string reason);
 
   void set_payload_bytes_max(size_t bytes) { reader_.set_payload_bytes_max(bytes); }
@@ -85,6 +87,7 @@ class FrameStream {
   void start_reading();
   void on_read(ssize_t bytes);
   void write_finished(int status);
+  void finish_ending();
   std::string& open_chunk();
   void recycle();
 
@@ -92,6 +95,7 @@ class FrameStream {
   Owner& owner_;
   uv_tcp_t handle_{};
   uv_connect_t connect_{};
+  uv_shutdown_t shutdown_{};
   FrameReader reader_;
   // Small messages share a chunk, so that a turn's worth of them is one piece.
   std::vector<std::string> pending_;

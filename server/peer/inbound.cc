@@ -17,9 +17,11 @@ std::unexpected<std::string> fault(std::string text) {
 
 }  // namespace
 
-Inbound::Inbound(uv_loop_t* loop, const PeerOptions& options, InboundOwner& owner)
+Inbound::Inbound(uv_loop_t* loop, const PeerOptions& options, const LocalIdentity& self,
+                 InboundOwner& owner)
     : loop_(loop),
       options_(options),
+      self_(self),
       owner_(owner),
       stream_(loop, *this, kHandshakeBytesMax),
       opened_ms_(uv_now(loop)) {}
@@ -32,6 +34,7 @@ void Inbound::accept(uv_stream_t* listener) {
 
 std::expected<void, std::string> Inbound::on_frame(const Frame& frame) {
   if (!is_established()) return greet(frame);
+  if (snapshot_ != nullptr) return snapshot_->on_frame(frame);
   if (frame.type == FrameType::kRaft) return deliver(frame.payload);
   if (frame.type == FrameType::kPing && frame.payload.size() == kPingBytes) {
     stream_.send(FrameType::kPong, frame.payload);
@@ -51,13 +54,23 @@ std::expected<void, std::string> Inbound::greet(const Frame& frame) {
     refuse(verdict.error());
     return {};
   }
+  if (hello->purpose == Purpose::kSnapshot) {
+    auto begun = owner_.begin_snapshot(*this, stream_, *hello);
+    if (!begun) {
+      refuse(begun.error());
+      return {};
+    }
+    snapshot_ = std::move(*begun);
+  } else {
+    stream_.set_payload_bytes_max(options_.frame_bytes_max);
+  }
   std::string welcome;
-  encode_welcome({.node_id = options_.self_id, .incarnation = options_.incarnation}, welcome);
+  encode_welcome({.node_id = self_.id, .incarnation = self_.incarnation}, welcome);
   stream_.send(FrameType::kWelcome, welcome);
   stream_.flush();
-  stream_.set_payload_bytes_max(options_.frame_bytes_max);
   peer_id_ = hello->node_id;
-  owner_.established(*this);
+  incarnation_ = hello->incarnation;
+  owner_.established(*this, *hello);
   return {};
 }
 
@@ -69,17 +82,17 @@ void Inbound::refuse(const std::string& reason) {
 std::expected<void, std::string> Inbound::deliver(std::string_view payload) {
   auto message = raft::decode_message(payload);
   if (!message) return fault("a message that can't be read: " + message.error());
-  if (message->from != peer_id_ || message->to != options_.self_id) {
+  if (message->from != peer_id_ || message->to != self_.id) {
     return fault(
         fmt::format("a message from node {} to node {} on a connection from node {} to node {}",
-                    message->from, message->to, peer_id_, options_.self_id));
+                    message->from, message->to, peer_id_, self_.id));
   }
   owner_.message(std::move(*message));
   return {};
 }
 
 void Inbound::on_part_of_frame() {
-  if (is_established()) owner_.part_of_message(peer_id_);
+  if (is_established() && snapshot_ == nullptr) owner_.part_of_message(peer_id_);
 }
 
 void Inbound::check_silence() {
@@ -92,8 +105,9 @@ void Inbound::check_silence() {
   }
   // The dialler pings; what silence means beyond that is the same for both sides.
   if (now - stream_.received_ms() >= options_.ping_interval_ms + options_.silence_max_ms) {
-    stream_.close(fmt::format("silent for {} ms", now - stream_.received_ms()));
+    return stream_.close(fmt::format("silent for {} ms", now - stream_.received_ms()));
   }
+  if (snapshot_ != nullptr) snapshot_->check();
 }
 
 void Inbound::on_closed(const std::string& reason) {

@@ -2,7 +2,6 @@
 
 #include <fmt/format.h>
 #include <glog/logging.h>
-#include <netdb.h>
 
 #include <algorithm>
 #include <cstring>
@@ -22,14 +21,15 @@ std::unexpected<std::string> fault(std::string text) {
 
 }  // namespace
 
-struct Link::Resolve {
-  uv_getaddrinfo_t request{};
-  Link* link = nullptr;  // null: the link does not wait for it any more
-};
-
-Link::Link(uv_loop_t* loop, const PeerOptions& options, const Member& peer,
-           Incarnations& incarnations, std::mt19937_64& random)
-    : loop_(loop), options_(options), peer_(peer), incarnations_(incarnations), random_(random) {}
+Link::Link(uv_loop_t* loop, const PeerOptions& options, const LocalIdentity& self,
+           const Member& peer, Incarnations& incarnations, std::mt19937_64& random)
+    : loop_(loop),
+      options_(options),
+      self_(self),
+      peer_(peer),
+      incarnations_(incarnations),
+      random_(random),
+      resolver_(loop) {}
 
 Link::~Link() {
   CHECK(!timer_open_ && stream_ == nullptr) << "a link ends by stop()";
@@ -46,11 +46,21 @@ void Link::start() {
 void Link::stop(std::function<void()> stopped) {
   stopped_ = std::move(stopped);
   state_ = State::kStopped;
-  if (resolve_ != nullptr) {
-    uv_cancel(reinterpret_cast<uv_req_t*>(&resolve_->request));
-    std::exchange(resolve_, nullptr)->link = nullptr;
-  }
+  resolver_.cancel();
   if (stream_ != nullptr) stream_->close("this node stops");
+  close_timer();
+}
+
+void Link::drain(std::function<void()> stopped) {
+  if (!connected()) return stop(std::move(stopped));
+  stopped_ = std::move(stopped);
+  state_ = State::kDraining;
+  set_timer(options_.drain_ms);
+  stream_->close_after_sending("it is no member at this address any more");
+}
+
+void Link::close_timer() {
+  if (uv_is_closing(reinterpret_cast<uv_handle_t*>(&timer_)) != 0) return;
   uv_close(reinterpret_cast<uv_handle_t*>(&timer_), [](uv_handle_t* handle) {
     Link& link = *static_cast<Link*>(handle->data);
     link.timer_open_ = false;
@@ -78,7 +88,7 @@ void Link::timer_fired() {
     case State::kWaiting:
       return dial();
     case State::kResolving:
-      std::exchange(resolve_, nullptr)->link = nullptr;
+      resolver_.cancel();
       return lost(fmt::format("can't resolve {} in time", peer_.peer_host));
     case State::kConnecting:
       return drop("no connection in time");
@@ -86,6 +96,8 @@ void Link::timer_fired() {
       return drop("no answer to the handshake in time");
     case State::kEstablished:
       return ping();
+    case State::kDraining:
+      return stream_->close("it did not take what was queued");
     case State::kClosing:
     case State::kStopped:
       return;
@@ -104,39 +116,11 @@ void Link::dial() {
 // Anew for each attempt: a member may come back under another address of the same name.
 void Link::resolve() {
   state_ = State::kResolving;
-  addrinfo hints{};
-  hints.ai_family = AF_UNSPEC;
-  hints.ai_socktype = SOCK_STREAM;
-  const std::string port = std::to_string(peer_.peer_port);
-  auto lookup = std::make_unique<Resolve>();
-  lookup->request.data = lookup.get();
-  lookup->link = this;
-  const int error = uv_getaddrinfo(
-      loop_, &lookup->request,
-      [](uv_getaddrinfo_t* request, int status, addrinfo* found) {
-        const std::unique_ptr<Resolve> done(static_cast<Resolve*>(request->data));
-        if (done->link != nullptr) {
-          done->link->resolve_ = nullptr;
-          done->link->resolved(status, found);
-        }
-        uv_freeaddrinfo(found);
-      },
-      peer_.peer_host.c_str(), port.c_str(), &hints);
-  if (error != 0) return lost(uv_strerror(error));
-  resolve_ = lookup.release();
-}
-
-void Link::resolved(int status, const addrinfo* found) {
-  if (status != 0) {
-    return lost(fmt::format("can't resolve {}: {}", peer_.peer_host, uv_strerror(status)));
-  }
-  // A name may stand for several addresses: each attempt takes the next one.
-  uint64_t count = 0;
-  for (const addrinfo* each = found; each != nullptr; each = each->ai_next) ++count;
-  for (uint64_t skip = attempts_ % count; skip > 0; --skip) found = found->ai_next;
-  sockaddr_storage address{};
-  std::memcpy(&address, found->ai_addr, found->ai_addrlen);
-  connect(address);
+  resolver_.start(peer_.peer_host, peer_.peer_port, attempts_,
+                  [this](const std::expected<sockaddr_storage, std::string>& address) {
+                    if (!address) return lost(address.error());
+                    connect(*address);
+                  });
 }
 
 void Link::connect(const sockaddr_storage& address) {
@@ -149,11 +133,7 @@ void Link::on_connected() {
   state_ = State::kGreeting;
   stream_->set_timeouts(kKeepaliveS, options_.silence_max_ms);
   std::string hello;
-  encode_hello({.node_id = options_.self_id,
-                .incarnation = options_.incarnation,
-                .target_id = peer_.id,
-                .cluster_id = options_.cluster_id},
-               hello);
+  encode_hello(make_hello(self_, peer_.id, Purpose::kMessages), hello);
   stream_->send(FrameType::kHello, hello);
   stream_->flush();
 }
@@ -274,6 +254,10 @@ void Link::drop(const std::string& reason) {
 void Link::on_closed(const std::string& reason) {
   closed_sent_bytes_ += stream_->sent_total();
   stream_.reset();
+  if (state_ == State::kDraining) {
+    state_ = State::kStopped;
+    close_timer();
+  }
   if (state_ == State::kStopped) return stop_if_idle();
   lost(reason);
 }

@@ -15,14 +15,15 @@
 #include "server/peer/handshake.h"
 #include "server/peer/log_gate.h"
 #include "server/peer/peer_options.h"
+#include "server/peer/resolver.h"
 
 namespace raftkv::server {
 
 class Link final : public FrameStream::Owner {
  public:
   // All of these must outlive the link.
-  Link(uv_loop_t* loop, const PeerOptions& options, const Member& peer, Incarnations& incarnations,
-       std::mt19937_64& random);
+  Link(uv_loop_t* loop, const PeerOptions& options, const LocalIdentity& self, const Member& peer,
+       Incarnations& incarnations, std::mt19937_64& random);
   ~Link() override;
   Link(const Link&) = delete;
   Link& operator=(const Link&) = delete;
@@ -30,6 +31,9 @@ class Link final : public FrameStream::Owner {
   void start();
   // `stopped` is called from the loop when no handle is left.
   void stop(std::function<void()> stopped);
+  // The same after what is queued was sent, or could not be sent within PeerOptions::drain_ms. It
+  // may be cut short by stop(), whose `stopped` is then the one that is called.
+  void drain(std::function<void()> stopped);
 
   // Queues the message, or drops it if there is no connection or the queue is full.
   void send(const raft::Message& message);
@@ -39,6 +43,10 @@ class Link final : public FrameStream::Owner {
 
   bool connected() const { return state_ == State::kEstablished; }
   uint64_t peer_id() const { return peer_.id; }
+  // Whether it leads to where `member` can be reached.
+  bool leads_to(const Member& member) const {
+    return peer_.peer_host == member.peer_host && peer_.peer_port == member.peer_port;
+  }
   uint64_t queued_bytes() const { return connected() ? stream_->unsent_bytes() : 0; }
   uint64_t sent_bytes() const;
   uint64_t dropped_messages() const { return dropped_; }
@@ -52,18 +60,16 @@ class Link final : public FrameStream::Owner {
     kConnecting,  // TCP
     kGreeting,    // hello sent
     kEstablished,
-    kClosing,  // until on_closed()
+    kClosing,   // until on_closed()
+    kDraining,  // drain(): until on_closed() or the timer
     kStopped,
   };
-  struct Resolve;  // a name look-up on its way
-
   void on_connected() override;
   std::expected<void, std::string> on_frame(const Frame& frame) override;
   void on_closed(const std::string& reason) override;
 
   void dial();
   void resolve();
-  void resolved(int status, const addrinfo* found);
   void connect(const sockaddr_storage& address);
   std::expected<void, std::string> welcomed(std::string_view payload);
   std::expected<void, std::string> pong(std::string_view payload);
@@ -73,11 +79,13 @@ class Link final : public FrameStream::Owner {
   void timer_fired();
   void ping();
   void drop(const std::string& reason);
+  void close_timer();
   void stop_if_idle();
   std::string name() const;
 
   uv_loop_t* loop_;
   const PeerOptions& options_;
+  const LocalIdentity& self_;
   const Member peer_;
   Incarnations& incarnations_;
   std::mt19937_64& random_;
@@ -86,7 +94,7 @@ class Link final : public FrameStream::Owner {
   uv_timer_t timer_{};  // what it means depends on the state
   bool timer_open_ = false;
   std::unique_ptr<FrameStream> stream_;
-  Resolve* resolve_ = nullptr;  // owned by its callback
+  Resolver resolver_;
   std::function<void()> stopped_;
 
   uint64_t delay_ms_ = 0;  // before the next attempt, without jitter

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "server/command/host.h"
+#include "server/peer/snapshot_io.h"
 
 namespace raftkv::server {
 
@@ -18,7 +19,14 @@ struct PeerOptions {
   uint64_t incarnation = 0;
   std::string listen_host;
   uint16_t listen_port = 0;
-  std::vector<Member> members;                // self included
+  // The members that the group began with, self included; set_members() tells others. Nobody, or
+  // only itself, for a node that is to join a running group.
+  std::vector<Member> members;
+  // This node is to join a group that knows it. As long as it knows no other member, it lets any
+  // node of its cluster in and answers it at the address it names.
+  bool joining = false;
+  // Where the others reach this node; needs not be said if `members` says it.
+  Member self;
   size_t queue_bytes_max = size_t{64} << 20;  // to one peer, not yet taken by the kernel
   size_t frame_bytes_max = size_t{128} << 20;
   uint64_t reconnect_min_ms = 20;  // doubles up to the maximum, with jitter
@@ -32,10 +40,20 @@ struct PeerOptions {
   // empty.
   std::function<void(uint64_t id)> on_part_of_message;
 
+  // A member that the membership no longer has is still talked to for this long: what commits its
+  // removal has to be answered first.
+  uint64_t leave_ms = 5000;
+  // An old connection may take this long to send what was queued.
+  uint64_t drain_ms = 2000;
+
   // The incarnations of members that earlier runs of this node have met; see Incarnations.
   std::map<uint64_t, uint64_t> known_incarnations;
   // A member was met for the first time: keep this, and give it back in known_incarnations.
   std::function<void(uint64_t id, uint64_t incarnation)> on_peer_incarnation;
+  // PeerTransport::forget() was called for an id that was known.
+  std::function<void(uint64_t id)> on_peer_forgotten;
+
+  SnapshotOptions snapshots;
 };
 
 }  // namespace raftkv::server

@@ -1,18 +1,13 @@
 #include "server/peer/transport.h"
 
+#include <fmt/format.h>
 #include <glog/logging.h>
 
 #include <algorithm>
-#include <map>
-#include <random>
-#include <unordered_map>
 #include <utility>
 
 #include "server/net/sockets.h"
-#include "server/peer/handshake.h"
-#include "server/peer/inbound.h"
-#include "server/peer/link.h"
-#include "server/peer/log_gate.h"
+#include "server/peer/transport_impl.h"
 
 namespace raftkv::server {
 namespace {
@@ -21,78 +16,45 @@ namespace {
 constexpr size_t kStrangersMax = 64;
 
 LocalIdentity identity_of(const PeerOptions& options) {
-  LocalIdentity self{.id = options.self_id, .cluster_id = options.cluster_id, .members = {}};
-  for (const Member& member : options.members) self.members.push_back(member.id);
+  LocalIdentity self{.id = options.self_id,
+                     .cluster_id = options.cluster_id,
+                     .members = {},
+                     .incarnation = options.incarnation};
+  take_address(self, options.self);
+  for (const Member& member : options.members) {
+    self.members.push_back(member.id);
+    if (member.id == self.id && options.self.peer_host.empty()) take_address(self, member);
+  }
+  self.joining = options.joining && knows_nobody(self);
   return self;
 }
 
 }  // namespace
 
-class PeerTransport::Impl final : public InboundOwner {
- public:
-  Impl(uv_loop_t* loop, PeerOptions options, std::function<void(raft::Message)> on_message)
-      : loop_(loop),
-        options_(std::move(options)),
-        on_message_(std::move(on_message)),
-        identity_(identity_of(options_)),
-        incarnations_(options_.known_incarnations, options_.on_peer_incarnation),
-        random_(std::random_device{}()) {}
-  ~Impl() override {
-    CHECK(open_ == 0 && inbound_.empty())
-        << "the peer transport was destroyed before stop() was done";
-  }
-  Impl(const Impl&) = delete;
-  Impl& operator=(const Impl&) = delete;
+PeerTransport::Impl::Impl(uv_loop_t* loop, PeerOptions options,
+                          std::function<void(raft::Message)> on_message)
+    : loop_(loop),
+      options_(std::move(options)),
+      on_message_(std::move(on_message)),
+      self_(identity_of(options_)),
+      incarnations_(options_.known_incarnations, options_.on_peer_incarnation),
+      random_(std::random_device{}()),
+      snapshots_(loop, options_, self_, incarnations_,
+                 [this](uint64_t id) { return find_member(id); }) {}
 
-  std::expected<void, std::string> start();
-  void stop(std::function<void()> done);
-  void set_incarnation(uint64_t incarnation) { options_.incarnation = incarnation; }
-  void send(const raft::Message& message);
-  void flush();
-  std::vector<PeerLinkStatus> status() const;
-
- private:
-  // What is known of one other member.
-  struct Peer {
-    std::unique_ptr<Link> link;
-    Inbound* inbound = nullptr;          // its established connection to us
-    uint64_t closed_received_bytes = 0;  // on its earlier ones
-    LogGate arrivals;
-  };
-
-  std::expected<void, std::string> judge(const Hello& hello) override;
-  void established(Inbound& connection) override;
-  void message(raft::Message message) override { on_message_(std::move(message)); }
-  void part_of_message(uint64_t peer_id) override {
-    if (options_.on_part_of_message) options_.on_part_of_message(peer_id);
-  }
-  void gone(Inbound& connection, const std::string& reason) override;
-
-  void accept(int status);
-  void check_silence();
-  void closed_one();
-
-  uv_loop_t* loop_;
-  PeerOptions options_;
-  std::function<void(raft::Message)> on_message_;
-  LocalIdentity identity_;
-  Incarnations incarnations_;
-  std::mt19937_64 random_;
-
-  uv_tcp_t* listener_ = nullptr;
-  uv_timer_t timer_{};
-  std::map<uint64_t, Peer> peers_;
-  std::unordered_map<Inbound*, std::unique_ptr<Inbound>> inbound_;
-  size_t strangers_ = 0;  // of them, before the handshake
-  LogGate refusals_;
-
-  size_t open_ = 0;  // listener, timer and links: open or closing
-  bool stopping_ = false;
-  std::function<void()> done_;
-};
+PeerTransport::Impl::~Impl() {
+  CHECK(open_ == 0 && inbound_.empty())
+      << "the peer transport was destroyed before stop() was done";
+}
 
 std::expected<void, std::string> PeerTransport::Impl::start() {
   ignore_sigpipe();
+  for (const std::string* host : {&self_.client_host, &self_.peer_host}) {
+    if (host->size() > kHostBytesMax) {
+      return std::unexpected(
+          fmt::format("the host name {} is too long: at most {} bytes", *host, kHostBytesMax));
+    }
+  }
   const ListenRequest request{.host = options_.listen_host,
                               .port = options_.listen_port,
                               .purpose = "peers",
@@ -106,18 +68,15 @@ std::expected<void, std::string> PeerTransport::Impl::start() {
   CHECK_EQ(uv_timer_init(loop_, &timer_), 0);
   timer_.data = this;
   const uint64_t interval_ms =
-      std::max<uint64_t>(1, std::min(options_.handshake_timeout_ms, options_.silence_max_ms) / 4);
+      std::max<uint64_t>(1, std::min({options_.handshake_timeout_ms, options_.silence_max_ms,
+                                      options_.leave_ms, options_.snapshots.retry_ms}) /
+                                4);
   uv_timer_start(
-      &timer_, [](uv_timer_t* timer) { static_cast<Impl*>(timer->data)->check_silence(); },
-      interval_ms, interval_ms);
-  open_ = 2;
+      &timer_, [](uv_timer_t* timer) { static_cast<Impl*>(timer->data)->check(); }, interval_ms,
+      interval_ms);
+  open_ = 3;  // and the snapshots
   for (const Member& member : options_.members) {
-    if (member.id == options_.self_id) continue;
-    Peer& peer = peers_[member.id];
-    CHECK(peer.link == nullptr) << "two members have the id " << member.id;
-    peer.link = std::make_unique<Link>(loop_, options_, member, incarnations_, random_);
-    ++open_;
-    peer.link->start();
+    if (member.id != self_.id) meet(member, Standing::kMember);
   }
   return {};
 }
@@ -131,7 +90,9 @@ void PeerTransport::Impl::stop(std::function<void()> done) {
   uv_close(reinterpret_cast<uv_handle_t*>(&timer_),
            [](uv_handle_t* handle) { static_cast<Impl*>(handle->data)->closed_one(); });
   for (auto& [id, peer] : peers_) peer.link->stop([this] { closed_one(); });
+  for (auto& link : retired_) link->stop([this] { closed_one(); });
   for (auto& [connection, owned] : inbound_) connection->close("this node stops");
+  snapshots_.stop([this] { closed_one(); });
 }
 
 void PeerTransport::Impl::closed_one() {
@@ -151,7 +112,7 @@ void PeerTransport::Impl::accept(int status) {
     }
     return;
   }
-  auto made = std::make_unique<Inbound>(loop_, options_, *this);
+  auto made = std::make_unique<Inbound>(loop_, options_, self_, *this);
   Inbound& connection = *made;
   inbound_.emplace(&connection, std::move(made));
   ++strangers_;
@@ -159,61 +120,16 @@ void PeerTransport::Impl::accept(int status) {
   if (strangers_ > kStrangersMax) connection.close("too many connections without a handshake");
 }
 
-std::expected<void, std::string> PeerTransport::Impl::judge(const Hello& hello) {
-  return judge_hello(hello, identity_, incarnations_);
-}
-
-void PeerTransport::Impl::established(Inbound& connection) {
-  --strangers_;
-  Peer& peer = peers_.at(connection.peer_id());
-  if (peer.inbound != nullptr)
-    peer.inbound->close("replaced by a newer connection of the same peer");
-  peer.inbound = &connection;
-  if (peer.arrivals.passes("", uv_now(loop_))) {
-    LOG(INFO) << "peer " << connection.peer_id() << " connected from " << connection.remote()
-              << peer.arrivals.suffix();
-  }
-  peer.link->peer_is_up();
-}
-
-void PeerTransport::Impl::gone(Inbound& connection, const std::string& reason) {
-  if (connection.is_established()) {
-    Peer& peer = peers_.at(connection.peer_id());
-    peer.closed_received_bytes += connection.received_bytes();
-    if (peer.inbound == &connection) peer.inbound = nullptr;
-    if (!stopping_ && peer.arrivals.passes(reason, uv_now(loop_))) {
-      LOG(INFO) << "peer " << connection.peer_id() << " at " << connection.remote()
-                << " disconnected: " << reason << peer.arrivals.suffix();
-    }
-  } else {
-    --strangers_;
-    if (!stopping_ && refusals_.passes(reason, uv_now(loop_))) {
-      LOG(WARNING) << "refused a peer connection from " << connection.remote() << ": " << reason
-                   << refusals_.suffix();
-    }
-  }
-  inbound_.erase(&connection);
-  if (stopping_ && open_ == 0 && inbound_.empty()) {
-    const auto done = std::move(done_);
-    done();
-  }
-}
-
-void PeerTransport::Impl::check_silence() {
-  // Closing only begins here, so nothing leaves the map while it is walked.
-  for (auto& [connection, owned] : inbound_) connection->check_silence();
-}
-
 // --- sending ----------------------------------------------------------------------------------
 
 void PeerTransport::Impl::send(const raft::Message& message) {
   const auto peer = peers_.find(message.to);
-  CHECK(peer != peers_.end()) << "a message to node " << message.to << ", which is no other member";
-  peer->second.link->send(message);
+  if (peer != peers_.end()) peer->second.link->send(message);
 }
 
 void PeerTransport::Impl::flush() {
   for (auto& [id, peer] : peers_) peer.link->flush();
+  snapshots_.flush();
 }
 
 std::vector<PeerLinkStatus> PeerTransport::Impl::status() const {
@@ -226,7 +142,8 @@ std::vector<PeerLinkStatus> PeerTransport::Impl::status() const {
                           .received_bytes = peer.closed_received_bytes,
                           .dropped_messages = peer.link->dropped_messages(),
                           .round_trip_us = peer.link->round_trip_us(),
-                          .last_error = peer.link->last_error()};
+                          .last_error = peer.link->last_error(),
+                          .member = peer.standing == Standing::kMember};
     if (peer.inbound != nullptr) status.received_bytes += peer.inbound->received_bytes();
     all.push_back(std::move(status));
   }
@@ -246,6 +163,24 @@ void PeerTransport::stop(std::function<void()> done) {
 }
 void PeerTransport::set_incarnation(uint64_t incarnation) {
   impl_->set_incarnation(incarnation);
+}
+
+void PeerTransport::remember_incarnations(std::map<uint64_t, uint64_t> known) {
+  impl_->remember(std::move(known));
+}
+
+void PeerTransport::set_members(const std::vector<Member>& members, uint64_t membership_index) {
+  impl_->set_members(members, membership_index);
+}
+void PeerTransport::forget(uint64_t id) {
+  impl_->forget(id);
+}
+void PeerTransport::send_snapshot(uint64_t to, std::shared_ptr<SnapshotSource> source,
+                                  std::function<void(SnapshotResult)> done) {
+  impl_->snapshots().send(to, std::move(source), std::move(done));
+}
+std::vector<SnapshotProgress> PeerTransport::snapshots() const {
+  return impl_->snapshots().progress();
 }
 
 void PeerTransport::send(const raft::Message& message) {

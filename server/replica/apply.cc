@@ -1,4 +1,5 @@
 // Entries and reads meet the state machine, and their replies the sessions.
+#include <algorithm>
 #include <utility>
 
 #include "server/replica/check.h"
@@ -80,6 +81,8 @@ void Replica::apply(const raft::Entry& entry) {
   state_.end_entry(entry, [this](std::string_view key) {
     if (leading_term_ != 0 && !watches_.empty()) watches_.touch(key);
   });
+  snapshots_.entry_applied(entry);
+  if (snapshots_.wants_to_begin(state_)) snapshots_.begin(node_, state_, ports_.now_wall_us());
 }
 
 void Replica::apply_own(const raft::Entry& entry, Batch& batch) {
@@ -137,6 +140,7 @@ void Replica::apply_foreign(const raft::Entry& entry) {
 
 void Replica::run_granted_reads() {
   if (reads_.empty()) return;
+  if (leading_term_ == 0) retry_postponed_reads();
   BatchNumber last_before = 0;
   const bool unsettled = reads_.run_granted(
       state_.applied_index(), applied_batch_,
@@ -144,11 +148,13 @@ void Replica::run_granted_reads() {
         return run_read(group, item, early);
       },
       last_before);
-  if (unsettled && last_before == forming_.number) forming_.forced = true;
+  // Only a leader can settle it, with an entry; a follower waits for one.
+  if (unsettled && leading_term_ != 0 && last_before == forming_.number) forming_.forced = true;
 }
 
 ReadResult Replica::run_read(const ReadGroup& group, ReadItem& item, bool early) {
-  const auto time = static_cast<data::TimeMs>(group.time_us / 1000);
+  // On a follower entries that came since the read may have settled more than its own clock knew.
+  const auto time = std::max(static_cast<data::TimeMs>(group.time_us / 1000), state_.log_time_ms());
   data::Clock clock = data::Clock::at(time);
   if (early) clock.settled = std::min(time, state_.log_time_ms());
   Session& session = *item.origin.session;

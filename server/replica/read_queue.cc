@@ -7,9 +7,9 @@
 
 namespace raftkv::server {
 
-void ReadQueue::add(BatchNumber before, uint64_t time_us, ReadItem item,
+void ReadQueue::add(BatchNumber before, uint64_t time_us, uint64_t came_us, ReadItem item,
                     std::string_view arguments) {
-  ReadGroup& last = group(before, time_us);
+  ReadGroup& last = group(before, time_us, came_us);
   item.offset = last.arguments.size();
   last.arguments.append(arguments);
   last.items.push_back(std::move(item));
@@ -17,12 +17,13 @@ void ReadQueue::add(BatchNumber before, uint64_t time_us, ReadItem item,
   bytes_ += arguments.size() + sizeof(ReadItem);
 }
 
-ReadGroup& ReadQueue::group(BatchNumber before, uint64_t time_us) {
+ReadGroup& ReadQueue::group(BatchNumber before, uint64_t time_us, uint64_t came_us) {
   if (groups_.empty() || groups_.back().number != 0 || groups_.back().before != before ||
       groups_.back().time_us != time_us) {
     groups_.emplace_back();
     groups_.back().before = before;
     groups_.back().time_us = time_us;
+    groups_.back().came_us = came_us;
   }
   return groups_.back();
 }
@@ -82,6 +83,30 @@ void ReadQueue::run_before(BatchNumber number, const Run& run) {
 
 void ReadQueue::drop_before(BatchNumber number, const std::function<void(ReadItem&)>& drop) {
   while (!groups_.empty() && groups_.front().before <= number) {
+    for (ReadItem& item : groups_.front().items) {
+      if (item.postponed) item.origin.session->count_postponed(-1);
+      drop(item);
+    }
+    pop_front();
+  }
+}
+
+void ReadQueue::retry_postponed(uint64_t since_us, const std::function<void(ReadItem&)>& drop) {
+  for (ReadGroup& group : groups_) {
+    if (!group.granted) break;
+    const bool late = group.came_us < since_us;
+    std::erase_if(group.items, [&](ReadItem& item) {
+      if (!std::exchange(item.postponed, false)) return false;
+      item.origin.session->count_postponed(-1);
+      if (late) drop(item);
+      return late;
+    });
+  }
+  pop_finished();
+}
+
+void ReadQueue::drop_older(uint64_t since_us, const std::function<void(ReadItem&)>& drop) {
+  while (!groups_.empty() && groups_.front().came_us < since_us) {
     for (ReadItem& item : groups_.front().items) {
       if (item.postponed) item.origin.session->count_postponed(-1);
       drop(item);

@@ -24,6 +24,7 @@ namespace raftkv::server {
 struct ReadGroup {
   BatchNumber before = 0;
   uint64_t time_us = 0;  // the leader's clock when they came: the deadlines they are judged by
+  uint64_t came_us = 0;  // the same moment on the monotonic clock
   uint64_t number = 0;   // of the core's read (raft::Node::read), 0 until registered
   bool granted = false;
   raft::Index index = 0;  // with `granted`: run once this is applied
@@ -44,7 +45,8 @@ class ReadQueue {
   using Run = std::function<ReadResult(const ReadGroup&, ReadItem&, bool early)>;
 
   // Adds a read that came at `time_us`, with its arguments as one payload item.
-  void add(BatchNumber before, uint64_t time_us, ReadItem item, std::string_view arguments);
+  void add(BatchNumber before, uint64_t time_us, uint64_t came_us, ReadItem item,
+           std::string_view arguments);
   // Calls `number()` for each group that has none yet.
   void register_groups(const std::function<uint64_t()>& number);
   // Group numbers first..last may run once `index` is applied.
@@ -61,12 +63,25 @@ class ReadQueue {
   // refused, and forgets them.
   void drop_before(BatchNumber number, const std::function<void(ReadItem&)>& drop);
 
+  // --- on a follower, where no batch will come
+
+  // Postponed reads may try again; those that came before `since_us` (monotonic) are handed out, to
+  // be refused, and forgotten.
+  void retry_postponed(uint64_t since_us, const std::function<void(ReadItem&)>& drop);
+  // Hands out, in order, the reads that came before `since_us`, to be refused, and forgets them.
+  void drop_older(uint64_t since_us, const std::function<void(ReadItem&)>& drop);
+  // Whether any group still waits to be granted, or to be registered.
+  bool has_ungranted() const { return !groups_.empty() && !groups_.back().granted; }
+  bool has_unregistered() const { return !groups_.empty() && groups_.back().number == 0; }
+  // When the oldest read came; UINT64_MAX without any.
+  uint64_t oldest_us() const { return groups_.empty() ? UINT64_MAX : groups_.front().came_us; }
+
   bool empty() const { return groups_.empty(); }
   // Bytes of waiting arguments and items.
   size_t bytes() const { return bytes_; }
 
  private:
-  ReadGroup& group(BatchNumber before, uint64_t time_us);
+  ReadGroup& group(BatchNumber before, uint64_t time_us, uint64_t came_us);
   void pop_finished();
   void pop_front();
 

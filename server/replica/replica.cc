@@ -12,7 +12,9 @@ namespace raftkv::server {
 
 namespace {
 
-raft::Options with_lease(raft::Options options, ReadMode mode) {
+// Whoever leads must serve: not before its state is loaded.
+raft::Options core_options(raft::Options options, ReadMode mode, bool awaits_dataset) {
+  options.electable = !awaits_dataset;
   options.lease_reads = mode == ReadMode::kLease;
   return options;
 }
@@ -20,14 +22,18 @@ raft::Options with_lease(raft::Options options, ReadMode mode) {
 }  // namespace
 
 Replica::Replica(ReplicaOptions options, raft::Restored restored, const raft::LogReader& reader,
-                 std::vector<Member> members, Stats& stats, ReplicaPorts& ports)
+                 storage::SnapshotStore& snapshots, Stats& stats, ReplicaPorts& ports)
     : options_(std::move(options)),
-      members_(std::move(members)),
       stats_(stats),
       ports_(ports),
-      node_(with_lease(options_.raft, options_.read_mode), restored, reader,
-            ports.now_monotonic_us()),
+      node_(core_options(options_.raft, options_.read_mode, restored.snapshot.index != 0), restored,
+            reader, ports.now_monotonic_us()),
+      book_(options_.raft.id, node_, restored, options_.raft.bootstrap),
       state_(options_.hash_seed, stats, options_.precise_clock_ns),
+      snapshots_(options_.snapshots, snapshots, restored.snapshot,
+                 [&ports] { return ports.now_monotonic_us(); }),
+      awaits_dataset_(restored.snapshot.index != 0),
+      awaited_index_(restored.snapshot.index),
       load_until_(std::min(restored.hard_state.commit, restored.last_index)) {
   forming_.number = 1;
 }
@@ -51,6 +57,9 @@ void Replica::tick() {
 
 void Replica::step(raft::Message message) {
   touch();
+  // Who has no room for its own vote can't take over: it would only depose the leader that it has,
+  // and reads would end for all. The leader goes on as if this message had been lost.
+  if (std::holds_alternative<raft::TimeoutNow>(message.body) && ports_.disk_full()) return;
   node_.step(std::move(message));
 }
 
@@ -62,14 +71,8 @@ void Replica::receiving_from(raft::NodeId peer) {
 void Replica::persisted(raft::Persist persist) {
   touch();
   for (raft::Message& message : persist.sealed) ports_.send(std::move(message));
+  if (persist.cut) snapshots_.recorded(persist.cut->snapshot.index);
   node_.persisted(persist.token);
-}
-
-const Member* Replica::member(uint64_t id) const {
-  for (const Member& member : members_) {
-    if (member.id == id) return &member;
-  }
-  return nullptr;
 }
 
 bool Replica::leads() {
@@ -83,31 +86,31 @@ bool Replica::accepts_commands() const {
          reads_.bytes() < options_.queue_bytes_max;
 }
 
-std::string Replica::redirect(uint16_t slot) {
-  const Member* leader = node_.leader() == options_.raft.id ? nullptr : member(node_.leader());
-  if (leader == nullptr) {
-    return "CLUSTERDOWN no leader is known at the moment; try again";
-  }
-  ++stats_.moved_replies;
-  return fmt::format("MOVED {} {}:{}", slot, leader->client_host, leader->client_port);
-}
-
 BatchNumber Replica::newest_batch() const {
   return forming_.items.empty() ? forming_.number - 1 : forming_.number;
 }
 
 void Replica::touch_watches(const CommandSpec& spec, Args args) {
   if (watches_.empty()) return;
-  if (spec.keys.first == 0) {
+  const Carried call = carried_by(spec, args);
+  RAFTKV_CHECK(call.spec != nullptr, "a write carries a command that does not exist");
+  if (call.spec->flags & kStateMachine) return;  // RAFT.SESSION touches no key
+  if (call.spec->keys.first == 0) {
     watches_.touch_all();
   } else {
-    for_each_key(spec, args, [this](std::string_view key) { watches_.touch(key); });
+    for_each_key(*call.spec, call.args, [this](std::string_view key) { watches_.touch(key); });
   }
 }
 
 void Replica::add_write(Origin origin, const CommandSpec& spec, Args args) {
   touch_watches(spec, args);
-  append_command(forming_.payload, args);
+  if (is_session_open(spec)) {
+    const auto opening = opening_for_log(args, options_.once, origin.protocol);
+    const std::vector<std::string_view> words(opening.begin(), opening.end());
+    append_command(forming_.payload, words);
+  } else {
+    append_command(forming_.payload, args);
+  }
   BatchItem& item = forming_.items.emplace_back();
   item.origin = origin;
   item.spec = &spec;
@@ -133,7 +136,7 @@ void Replica::add_read(Origin origin, const CommandSpec& spec, Args args) {
   item.spec = &spec;
   item.after = origin.session->reads_after();
   item.slot = command_slot(spec, args);
-  reads_.add(forming_.number, now_us(), std::move(item), encoded_);
+  reads_.add(forming_.number, now_us(), monotonic_us_, std::move(item), encoded_);
 }
 
 void Replica::add_transaction(Origin origin, std::unique_ptr<TransactionPlan> plan,
@@ -145,7 +148,7 @@ void Replica::add_transaction(Origin origin, std::unique_ptr<TransactionPlan> pl
     item.plan = std::move(plan);
     item.after = origin.session->reads_after();
     item.slot = slot;
-    reads_.add(forming_.number, now_us(), std::move(item), arguments);
+    reads_.add(forming_.number, now_us(), monotonic_us_, std::move(item), arguments);
     return;
   }
   BatchItem& item = forming_.items.emplace_back();
@@ -191,7 +194,13 @@ size_t Replica::blocked_count() const {
 }
 
 raft::MonotonicUs Replica::next_deadline() const {
-  raft::MonotonicUs next = node_.next_deadline();
+  raft::MonotonicUs next = std::min(
+      {node_.next_deadline(), handover_.deadline(proposed_.empty()), follower_reads_deadline()});
+  // Where nothing else makes a turn (a group of one, at rest), a snapshot that failed does.
+  const SnapshotStatus& snapshot = snapshots_.status();
+  if (!snapshot.error.empty() && !snapshot.in_progress) {
+    next = std::min(next, monotonic_us_ + options_.snapshots.limits.retry_us);
+  }
   for (const Session* session : waiting_) next = std::min(next, session->wait_deadline_us());
   const data::TimeMs earliest = state_.keyspace().earliest_expiry();
   if (leading_term_ != 0 && earliest != data::kNoExpiry && !writes_pending()) {

@@ -18,9 +18,12 @@
 #include "raft/node.h"
 #include "server/command/host.h"
 #include "server/replica/batch.h"
+#include "server/replica/handover.h"
 #include "server/replica/log_clock.h"
+#include "server/replica/member_book.h"
 #include "server/replica/payload.h"
 #include "server/replica/read_queue.h"
+#include "server/replica/snapshot_keeper.h"
 #include "server/replica/state_machine.h"
 #include "server/replica/watch_table.h"
 
@@ -34,9 +37,17 @@ enum class ReadMode : uint8_t {
   kStale,      // any node answers from what it has
 };
 
+// What a node that does not lead does with the reads of a connection that said READONLY.
+enum class FollowerReads : uint8_t {
+  kOff,           // they go to the leader
+  kLinearizable,  // the leader says how far this node must be, then it answers
+  kStale,         // it answers from what it has
+};
+
 struct ReplicaOptions {
   raft::Options raft;
   ReadMode read_mode = ReadMode::kReadIndex;
+  FollowerReads follower_reads = FollowerReads::kLinearizable;
   // A batch is closed at this size, and the next one begun.
   size_t batch_bytes = size_t{1} << 20;
   // One command, or one transaction, at most.
@@ -45,12 +56,18 @@ struct ReplicaOptions {
   size_t queue_bytes_max = size_t{8} << 20;
   // Bytes of replies to one session's outstanding reads, beyond which it waits.
   size_t session_reply_bytes_max = size_t{1} << 20;
+  // What goes into the log with each session of RAFT.ONCE that is opened here.
+  OnceLimits once;
   // Entries of ours on their way to being committed. While they are, the next batch gathers: under
   // load that makes batches large and syncs few.
   size_t entries_inflight_max = 4;
   uint64_t hash_seed = 0;
+  SnapshotKeeperOptions snapshots;
   // An entry that only expires keys is proposed at most this often.
   uint64_t expire_interval_us = 20'000;
+  // A leader whose disk is full hands over when it has led for so long, and tries again after as
+  // long: if the others' disks are full as well, leadership goes round no faster than this.
+  uint64_t full_disk_handover_us = 3'000'000;
   // A turn ends when applying took this long; what is left is done in the next.
   uint64_t apply_slice_us = 10'000;
   uint64_t (*precise_clock_ns)() = nullptr;
@@ -63,17 +80,26 @@ class ReplicaPorts {
   virtual void send(raft::Message message) = 0;
   // To the log writer; its completion comes back through Replica::persisted().
   virtual void persist(raft::Persist persist) = 0;
+  // The disk is full or nearly so: no new work should be accepted. Asked at each write.
+  virtual bool disk_full() const { return false; }
   virtual raft::MonotonicUs now_monotonic_us() = 0;
   virtual uint64_t now_wall_us() = 0;
   // For the log of events: became leader, lost leadership.
   virtual void leadership_changed(const raft::Status& status) = 0;
+  // Told in the first turn, before anything is sent under another membership than before, and when
+  // one is committed.
+  virtual void membership_changed(const MembershipFacts& facts,
+                                  const std::vector<Member>& members) = 0;
+  // The file is to be sent to `to`; how that ended comes back through Replica::snapshot_sent().
+  virtual void send_snapshot(raft::NodeId to, const raft::SnapshotMeta& meta) = 0;
 };
 
 class Replica {
  public:
-  // `members` sorted by id. The references must outlive the replica.
+  // The references must outlive the replica. If `restored` names a snapshot, nothing is applied
+  // before it is handed over by loaded(); until then the replica follows and votes.
   Replica(ReplicaOptions options, raft::Restored restored, const raft::LogReader& reader,
-          std::vector<Member> members, Stats& stats, ReplicaPorts& ports);
+          storage::SnapshotStore& snapshots, Stats& stats, ReplicaPorts& ports);
   ~Replica();
 
   // --- inputs -------------------------------------------------------------------------------
@@ -88,10 +114,34 @@ class Replica {
   bool end_turn();
   // When end_turn() has something to do even if no input comes, on the monotonic clock.
   raft::MonotonicUs next_deadline() const;
-  bool transfer(raft::NodeId target) {
-    touch();
-    return node_.transfer(target);
+  // Hands leadership to `target`, 0 for the most caught-up voter, in the turns to come. False if
+  // that is not possible now.
+  bool transfer(raft::NodeId target);
+  bool transferring() const { return handover_.active(); }
+  // Proposes one change; the index of its first entry.
+  std::expected<raft::Index, raft::ChangeError> change_members(const raft::MemberChange& change);
+
+  // --- snapshots (snapshots.cc) -------------------------------------------------------------
+
+  // The snapshot that `restored` named, or nothing if install() has overtaken it.
+  void loaded(storage::LoadedSnapshot snapshot);
+  bool awaits_dataset() const { return awaits_dataset_; }
+  // Whether one that a member offers would help this replica. A leader has all that is committed,
+  // and clients wait for it to apply their entries one by one.
+  bool wants_snapshot(const raft::SnapshotMeta& meta) const {
+    return !node_.is_leader() && node_.wants_snapshot(meta);
   }
+  // The state becomes that of this snapshot, whose file is in the store, whole and durable. False
+  // if the replica has got that far by itself meanwhile; the file is removed in time, and not by
+  // the caller: it may be one of the replica's own.
+  bool install(storage::LoadedSnapshot snapshot);
+  // How ReplicaPorts::send_snapshot() ended: the index that was installed, 0 if it failed.
+  void snapshot_sent(raft::NodeId to, raft::Index index);
+  // Takes a snapshot in the turns to come. False if there is nothing new since the last one.
+  bool request_snapshot();
+  // The process ends: what is being written is given up. May wait for the disk.
+  void end_snapshots() { snapshots_.end(); }
+  const SnapshotStatus& snapshot_status() const { return snapshots_.status(); }
 
   // --- for sessions -------------------------------------------------------------------------
 
@@ -99,6 +149,8 @@ class Replica {
   bool leads();
   // Room for more commands; if not, wait for can_resume().
   bool accepts_commands() const;
+  // No write may enter the log: this node's disk has no room for it.
+  bool disk_full() const { return ports_.disk_full(); }
   size_t command_bytes_max() const { return options_.command_bytes_max; }
   ReadMode read_mode() const { return options_.read_mode; }
   // Not an error of the command: where it should go. "MOVED 16287 127.0.0.1:7002", "CLUSTERDOWN
@@ -137,12 +189,15 @@ class Replica {
   // --- questions ----------------------------------------------------------------------------
 
   // Entries that were committed before this process started are still being applied.
-  bool loading() const { return state_.applied_index() < load_until_; }
+  bool loading() const { return awaits_dataset_ || state_.applied_index() < load_until_; }
   raft::Index load_until() const { return load_until_; }
   raft::Status raft_status() const { return node_.status(); }
   const raft::Node& node() const { return node_; }
-  const std::vector<Member>& members() const { return members_; }
-  const Member* member(uint64_t id) const;
+  const std::vector<Member>& members() const { return book_.all(); }
+  const Member* member(uint64_t id) const { return book_.find(id); }
+  MembershipFacts membership() const;
+  // Whether this node is one of the members.
+  bool belongs() const { return book_.belongs(); }
   const ReplicaOptions& options() const { return options_; }
 
  private:
@@ -162,6 +217,20 @@ class Replica {
   void apply_slice();
   void resume_waiting();
 
+  // members.cc: who belongs to the group, and who leads it next
+  void notice_membership();
+  void lead_members();
+  void flee_full_disk();
+
+  // follower_reads.cc
+  void ask_leader_for_reads();
+  void retry_postponed_reads();
+  raft::MonotonicUs follower_reads_deadline() const;
+
+  // snapshots.cc
+  void send_snapshots(const std::vector<raft::SnapshotRequest>& requests);
+  bool may_apply() const { return !awaits_dataset_ && !snapshots_.stalled(); }
+
   // apply.cc: entries and reads
   void apply(const raft::Entry& entry);
   void apply_own(const raft::Entry& entry, Batch& batch);
@@ -175,11 +244,17 @@ class Replica {
   void touch_watches(const CommandSpec& spec, Args args);
 
   ReplicaOptions options_;
-  std::vector<Member> members_;
   Stats& stats_;
   ReplicaPorts& ports_;
   raft::Node node_;
+  MemberBook book_;
+  bool membership_told_ = false;
+  bool told_committed_ = false;
+  Handover handover_;
   StateMachine state_;
+  SnapshotKeeper snapshots_;
+  bool awaits_dataset_ = false;
+  raft::Index awaited_index_ = 0;  // of the snapshot that is awaited
   LogClock clock_;
   WatchTable watches_;
 
@@ -195,8 +270,12 @@ class Replica {
   std::deque<Batch> proposed_;  // in the log, not yet applied
   size_t closed_bytes_ = 0;
   BatchNumber applied_batch_ = 0;
-  ReadQueue reads_;
+  ReadQueue reads_;  // a follower's as well: its leader grants them
+  raft::MonotonicUs asked_leader_us_ = 0;
+  raft::Term asked_leader_in_ = 0;
+  uint64_t retried_at_log_us_ = 0;  // when postponed reads were last tried, on the log's clock
   raft::MonotonicUs last_expiry_us_ = 0;
+  raft::MonotonicUs may_flee_us_ = 0;  // a full disk, by handing over leadership
   raft::MonotonicUs turn_started_us_ = 0;
   std::vector<raft::Entry> unapplied_;  // handed out by the core, left over from the last turn
   size_t unapplied_next_ = 0;

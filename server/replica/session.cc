@@ -31,6 +31,7 @@ void Session::close() {
   unwatch();
   if (wait_ != Wait::kNone) replica_.remove_waiting(this);
   wait_ = Wait::kNone;
+  admin_.reset();
   held_.clear();
   if (issued_ == completed_) delete this;
 }
@@ -90,7 +91,8 @@ Origin Session::take_origin(size_t expected_bytes) {
 // not take them: how large they will be is looked up before they are admitted.
 size_t Session::expected_reply(const CommandSpec& spec, Args args) const {
   const data::Keyspace& keyspace = replica_.state().keyspace();
-  // KEYS: a reply that grows with the dataset.
+  // RAFT.SESSION LIST, and KEYS: replies that grow with what there is.
+  if (spec.flags & kStateMachine) return replica_.state().once().list_bytes();
   if (spec.keys.first == 0) return (spec.flags & kDangerousCategory) ? keyspace.memory_used() : 0;
   size_t bytes = 0;
   for_each_key(spec, args, [&](std::string_view key) {
@@ -131,12 +133,14 @@ bool Session::can_resume() const {
              (replies_fit(wait_bytes_) &&
               expected_bytes_ + output_.size() <= replica_.options().session_reply_bytes_max / 2);
     case Wait::kReplica:
-      return !replica_.node().is_leader() || replica_.accepts_commands();
+      return replica_.accepts_commands();
     case Wait::kApplied:
       return replica_.applied_batch() >= watch_after_ || watches_changed();
     case Wait::kReplicated:
       return !replica_.node().is_leader() || replica_.monotonic_us() >= wait_deadline_us_ ||
              replica_.replicas_with(last_write_index_) >= wait_replicas_;
+    case Wait::kAdmin:
+      return admin_->over(replica_);
   }
   return true;
 }
@@ -187,15 +191,26 @@ void Session::run_local_into(const CommandSpec& spec, Args args, std::string& ou
 }
 
 bool Session::may_run_here(const CommandSpec& spec) const {
-  return !spec.is_write() && (state_.readonly || replica_.read_mode() == ReadMode::kStale);
+  if (spec.is_write() || !replica_.belongs()) return false;
+  if (replica_.read_mode() == ReadMode::kStale) return true;
+  return state_.readonly && replica_.options().follower_reads == FollowerReads::kStale;
+}
+
+// Whether this node may answer after it has asked its leader how far it must be.
+bool Session::may_ask_leader(const CommandSpec& spec) const {
+  return !spec.is_write() && state_.readonly &&
+         replica_.options().follower_reads == FollowerReads::kLinearizable && replica_.belongs() &&
+         replica_.node().leader() != 0;
 }
 
 Execution Session::run_data(const CommandSpec& spec, Args args) {
   if (replica_.loading()) return refuse(kLoadingError, args, &spec);
   if (!replica_.leads()) {
     if (may_run_here(spec)) return run_here(spec, args);
-    return refuse(replica_.redirect(command_slot(spec, args)), args, &spec);
+    if (!may_ask_leader(spec))
+      return refuse(replica_.redirect(command_slot(spec, args)), args, &spec);
   }
+  if (spec.is_write() && replica_.disk_full()) return refuse(kDiskFullError, args, &spec);
   if (const size_t bytes = encoded_size(args); bytes > replica_.command_bytes_max()) {
     return refuse(too_large(bytes, replica_.command_bytes_max()), args, &spec);
   }

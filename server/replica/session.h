@@ -14,12 +14,16 @@
 #include "server/command/command.h"
 #include "server/command/host.h"
 #include "server/net/request_sink.h"
+#include "server/replica/admin.h"
 #include "server/replica/batch.h"
 
 namespace raftkv::server {
 
 class Replica;
 
+inline constexpr std::string_view kDiskFullError =
+    "MISCONF the disk of this node is full or nearly so; writes are refused until there is room in "
+    "its data directory. The command did not take effect";
 inline constexpr std::string_view kLoadingError = "LOADING Redis is loading the dataset in memory";
 // "ERR the command has N bytes, more than ... allows; ...".
 std::string too_large(size_t bytes, size_t limit);
@@ -49,9 +53,13 @@ class Session final : public RequestSink {
   bool can_resume() const;
   void resume();
   bool closed() const { return owner_ == nullptr; }
-  // In WAIT, and until when at most (UINT64_MAX: for ever, or not in WAIT).
-  bool blocked() const { return wait_ == Wait::kReplicated; }
-  uint64_t wait_deadline_us() const { return blocked() ? wait_deadline_us_ : UINT64_MAX; }
+  // In WAIT, or in a change of members, and until when at most (UINT64_MAX: for ever, or not in
+  // one of these).
+  bool blocked() const { return wait_ == Wait::kReplicated || wait_ == Wait::kAdmin; }
+  uint64_t wait_deadline_us() const {
+    if (wait_ == Wait::kAdmin) return admin_->deadline_us();
+    return blocked() ? wait_deadline_us_ : UINT64_MAX;
+  }
 
   // The newest batch that this connection's later reads must see, and a read of it that waits for a
   // deadline to be settled, behind which its other reads queue.
@@ -70,6 +78,7 @@ class Session final : public RequestSink {
     kReplica,     // room in the replica's queues
     kApplied,     // the batches proposed before WATCH
     kReplicated,  // WAIT
+    kAdmin,       // RAFT.MEMBERS, RAFT.TRANSFER
   };
 
   struct Queued {
@@ -100,6 +109,7 @@ class Session final : public RequestSink {
   Execution run_data(const CommandSpec& spec, Args args);
   Execution run_here(const CommandSpec& spec, Args args);
   bool may_run_here(const CommandSpec& spec) const;
+  bool may_ask_leader(const CommandSpec& spec) const;
   Execution wait_for(Wait reason);
   void notify_output();
   void answer(std::string_view reply);
@@ -107,6 +117,7 @@ class Session final : public RequestSink {
 
   // transaction.cc: MULTI, EXEC, WATCH, WAIT
   Execution run_own(const CommandSpec& spec, Args args);
+  Execution administer(const CommandSpec& spec, Args args);
   Execution queue(const CommandSpec& spec, Args args);
   void end_multi();
   Execution exec();
@@ -156,6 +167,8 @@ class Session final : public RequestSink {
   bool watch_dirty_ = false;
   uint64_t watch_term_ = 0;
   BatchNumber watch_after_ = 0;
+
+  std::unique_ptr<AdminWait> admin_;  // what this connection began and waits for
 
   // WAIT
   size_t wait_replicas_ = 0;

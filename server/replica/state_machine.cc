@@ -50,6 +50,38 @@ CommandStats& StateMachine::stats_of(const CommandSpec& spec, Args args) {
   return fresh;
 }
 
+namespace {
+constexpr std::string_view kOncePart = "sessions";
+}  // namespace
+
+std::map<std::string, std::string, std::less<>> StateMachine::encode_parts() const {
+  return {{std::string(kOncePart), once_.encode()}};
+}
+
+std::expected<void, std::string> StateMachine::check_parts(const storage::SnapshotFacts& facts) {
+  for (const auto& [name, bytes] : facts.parts) {
+    if (name != kOncePart) {
+      return std::unexpected("the snapshot has a part '" + name +
+                             "' that this version does not know; upgrade this node");
+    }
+    if (auto decoded = OnceTable::decode(bytes); !decoded) {
+      return std::unexpected("the snapshot's " + name + " are damaged: " + decoded.error());
+    }
+  }
+  return {};
+}
+
+void StateMachine::restore(storage::LoadedSnapshot snapshot) {
+  const auto part = snapshot.facts.parts.find(kOncePart);
+  std::expected<OnceTable, std::string> once = OnceTable();
+  if (part != snapshot.facts.parts.end()) once = OnceTable::decode(part->second);
+  RAFTKV_CHECK(once.has_value(), "a snapshot's parts were not checked before they are restored");
+  once_ = *std::move(once);
+  keyspace_.replace_contents(std::move(snapshot.keyspace));
+  applied_index_ = snapshot.facts.meta.index;
+  log_time_us_ = snapshot.facts.meta.time_us;
+}
+
 void StateMachine::begin_entry(const raft::Entry& entry) {
   RAFTKV_CHECK(entry.index == applied_index_ + 1, "an entry was handed out of order");
   RAFTKV_CHECK(entry.time_us >= log_time_us_, "the log's clock ran backwards");
@@ -63,6 +95,7 @@ void StateMachine::end_entry(const raft::Entry& entry,
   if (earliest != data::kNoExpiry && earliest <= now) {
     stats_.expired_keys += keyspace_.expire_due(now, kExpirePerEntry, on_expired);
   }
+  once_.expire(log_time_us_, kSessionsExpirePerEntry);
   applied_index_ = entry.index;
   ++stats_.entries_applied;
 }
@@ -71,7 +104,8 @@ void StateMachine::run(const CommandSpec& spec, DataContext& context) {
   CommandStats& stats = stats_of(spec, context.args);
   const size_t before = context.reply.buffer().size();
   const uint64_t started = precise_clock_ns_ ? precise_clock_ns_() : 0;
-  spec.data(context);
+  const bool counted = spec.data == nullptr && run_own(spec, context);
+  if (spec.data != nullptr) spec.data(context);
   if (precise_clock_ns_) {
     stats.ns += precise_clock_ns_() - started;
     stats.us = stats.ns / 1000;
@@ -81,7 +115,7 @@ void StateMachine::run(const CommandSpec& spec, DataContext& context) {
   RAFTKV_CHECK(out.size() > before, "a command gave no reply");
   if (out[before] == '-') {
     ++stats.failed;
-    count_error(stats_, std::string_view(out).substr(before));
+    if (!counted) count_error(stats_, std::string_view(out).substr(before));
   }
   stats_.keyspace_hits += context.keyspace_hits;
   stats_.keyspace_misses += context.keyspace_misses;

@@ -1,8 +1,12 @@
-// The dataset with its place in the log: runs commands at the log's time, and nothing else changes
-// it. The same code runs on the leader and on followers.
+// The dataset and the sessions of RAFT.ONCE with their place in the log: runs commands at the log's
+// time, and nothing else changes them. The same code runs on the leader and on followers.
 #pragma once
 
 #include <cstdint>
+#include <expected>
+#include <functional>
+#include <map>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -10,7 +14,9 @@
 #include "resp/reply_writer.h"
 #include "server/command/command.h"
 #include "server/command/host.h"
+#include "server/replica/once_table.h"
 #include "storage/data/keyspace.h"
+#include "storage/snapshot/snapshot_loader.h"
 
 namespace raftkv::server {
 
@@ -37,6 +43,17 @@ class StateMachine {
   data::TimeMs log_time_ms() const { return static_cast<data::TimeMs>(log_time_us_ / 1000); }
   data::Keyspace& keyspace() { return keyspace_; }
   const data::Keyspace& keyspace() const { return keyspace_; }
+  OnceTable& once() { return once_; }
+  const OnceTable& once() const { return once_; }
+  // Replicated state that is no key, for a snapshot; each part under the name of its owner.
+  std::map<std::string, std::string, std::less<>> encode_parts() const;
+  // Whether restore() could take over these parts; the error says what is wrong with them.
+  static std::expected<void, std::string> check_parts(const storage::SnapshotFacts& facts);
+  // Becomes the state that the snapshot holds, which check_parts() has accepted. What was held
+  // before is freed later, in slices (data::Keyspace::work_slice).
+  void restore(storage::LoadedSnapshot snapshot);
+  // Of all that the log decides: equal on two replicas at the same applied index.
+  data::Keyspace::Digest digest() const;
 
   // The statistics of the command that `args` calls.
   CommandStats& stats_of(const CommandSpec& spec, Args args);
@@ -45,12 +62,19 @@ class StateMachine {
 
  private:
   void run(const CommandSpec& spec, DataContext& context);
+  // once_apply.cc: commands of the state machine itself. True if the reply, should it be an error,
+  // has been counted already.
+  bool run_own(const CommandSpec& spec, DataContext& context);
+  bool run_once(DataContext& context);
 
   // How many due keys one entry deletes: bounds the pause when a million keys expire at once. What
   // is left is logically gone already and deleted by the entries that follow.
   static constexpr size_t kExpirePerEntry = 2000;
+  static constexpr size_t kSessionsExpirePerEntry = 100;
 
   data::Keyspace keyspace_;
+  OnceTable once_;
+  std::string once_reply_;  // of the command that RAFT.ONCE carries, while it runs
   Stats& stats_;
   uint64_t (*precise_clock_ns_)();
   raft::Index applied_index_ = 0;

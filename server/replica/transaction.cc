@@ -46,6 +46,7 @@ bool runs_in_multi(const CommandSpec& spec) {
 }
 
 Execution Session::run_own(const CommandSpec& spec, Args args) {
+  if (std::string_view(spec.group) == "raft") return administer(spec, args);
   if (is(spec, "exec")) return exec();
   if (is(spec, "wait")) return wait_for_replicas(args);
   if (is(spec, "watch")) return watch(args);
@@ -87,6 +88,7 @@ Execution Session::queue(const CommandSpec& spec, Args args) {
     if (!replica_.leads() && !may_run_here(spec)) {
       return refuse(replica_.redirect(command_slot(spec, args)), args, &spec);
     }
+    if (spec.is_write() && replica_.disk_full()) return refuse(kDiskFullError, args, &spec);
   }
   const size_t bytes = queued_bytes_.size() + encoded_size(args);
   if (bytes > replica_.command_bytes_max()) {
@@ -131,6 +133,8 @@ Execution Session::exec() {
     answer_error("EXECABORT Transaction discarded because of previous errors.");
   } else if (replicated && !replica_.leads()) {
     answer_error(replica_.redirect(shape.slot));
+  } else if (shape.writes && replica_.disk_full()) {
+    answer_error("EXECABORT Transaction discarded because of: " + std::string(kDiskFullError));
   } else if (!watched_.empty() && watches_changed()) {
     local_reply_.clear();
     resp::ReplyWriter(local_reply_, state_.protocol).null_array();
@@ -270,6 +274,30 @@ void Session::unwatch() {
   watched_.clear();
   watch_dirty_ = false;
   state_.watched = 0;
+}
+
+// --- RAFT.MEMBERS, RAFT.TRANSFER
+// -----------------------------------------------------------------------------------------
+
+// The first call begins it; the one after may_resume() answers.
+Execution Session::administer(const CommandSpec& spec, Args args) {
+  if (issued_ != completed_) return wait_for(Wait::kDrained);
+  std::string error;
+  if (admin_ == nullptr) {
+    auto begun = begin_admin(replica_, spec, args);
+    if (!begun) return refuse(begun.error(), args, &spec);
+    admin_ = std::move(*begun);
+  }
+  if (admin_ != nullptr) {
+    if (!admin_->over(replica_)) return wait_for(Wait::kAdmin);
+    error = admin_->outcome();
+  }
+  admin_.reset();
+  if (!error.empty()) return refuse(error, args, &spec);
+  begin_command(&spec, args);
+  ++replica_.state().stats_of(spec, args).calls;
+  answer("+OK\r\n");
+  return Execution::kDone;
 }
 
 // --- WAIT

@@ -12,6 +12,17 @@ namespace raftkv::server {
 
 namespace {
 
+// Of what FLUSHALL and installed snapshots left, freed in a turn: some hundred keys.
+constexpr size_t kFreeingSteps = 32;
+
+// Looked up only when it is asked for: nearly no write is ever redirected once it was taken.
+uint16_t slot_of_write(const BatchItem& item, PayloadReader& writes) {
+  const PayloadReader::Item shape = writes.next_item();
+  if (!shape.transaction) return command_slot(*item.spec, writes.next_command());
+  for (size_t i = 0; i < shape.commands; ++i) writes.next_command();
+  return item.slot;
+}
+
 constexpr std::string_view kUnknownOutcome =
     "UNKNOWN leadership was lost while this command was being replicated; it may or may not take "
     "effect";
@@ -25,23 +36,34 @@ bool Replica::end_turn() {
   tick();
   turn_started_us_ = monotonic_us_;
   notice_leadership();
+  notice_membership();
   if (leading_term_ != 0) {
+    lead_members();
     expire_keys();
     // Reads first: a batch that is proposed after them confirms them when it commits.
     reads_.register_groups([this] { return node_.read(); });
     propose_batches();
+  } else {
+    ask_leader_for_reads();
   }
   apply_slice();
   // What was left over from the last turn may have asked for an entry that settles deadlines.
   if (leading_term_ != 0) propose_batches();
-  while (node_.has_ready() && unapplied_.empty()) {
-    carry_out(node_.take_ready());
-    // What was committed may have made room for batches that waited.
-    if (leading_term_ != 0) propose_batches();
+  bool more = !awaits_dataset_ && snapshots_.advance(node_, state_, ports_.now_wall_us());
+  // What can't be applied now does not hold up what others wait for.
+  const auto takes_entries = [this] { return unapplied_.empty() && may_apply(); };
+  while (node_.has_ready(takes_entries())) {
+    carry_out(node_.take_ready(takes_entries()));
+    if (leading_term_ == 0) continue;
+    // What was committed may have made room for batches that waited, or was what a hand-over waits
+    // for.
+    handover_.advance(node_, proposed_.empty(), monotonic_us_);
+    propose_batches();
   }
   resume_waiting();
   in_turn_ = false;
-  return !unapplied_.empty();
+  more |= state_.keyspace().work_slice(kFreeingSteps);
+  return more || (!unapplied_.empty() && may_apply());
 }
 
 void Replica::notice_leadership() {
@@ -61,17 +83,24 @@ void Replica::lead() {
   // Whatever earlier terms left stands in the log before this term's first entry, and reads wait
   // for that one.
   applied_batch_ = forming_.number - 1;
+  may_flee_us_ = monotonic_us_ + options_.full_disk_handover_us;
   clock_.advance(monotonic_us_, ports_.now_wall_us(), node_.last_time_us());
+  // Reads that wait for another leader's word: the commit of this entry is as good as that.
+  if (!reads_.empty()) forming_.forced = true;
 }
 
 // Each command that waits gets the truth: what stands in the log may still take effect, what has
 // not entered it, and every read, surely has not. In the order of each connection's commands.
 void Replica::stop_leading() {
   leading_term_ = 0;
+  handover_.end(monotonic_us_);
+  book_.forget_rounds();
   const auto refuse_read = [this](ReadItem& item) { fail(item.origin, redirect(item.slot)); };
   const auto refuse_batch = [&](Batch& batch, bool in_log) {
     reads_.drop_before(batch.number, refuse_read);
+    PayloadReader writes(batch.sealed ? std::string_view(*batch.sealed) : batch.payload);
     for (BatchItem& item : batch.items) {
+      if (!in_log && !item.read) item.slot = slot_of_write(item, writes);
       if (in_log && !item.read) {
         ++stats_.unknown_outcomes;
         fail(item.origin, kUnknownOutcome);
@@ -90,6 +119,8 @@ void Replica::stop_leading() {
   Batch fresh;
   fresh.number = forming_.number + 1;
   forming_ = std::move(fresh);
+  // As a follower no connection waits for a batch.
+  applied_batch_ = forming_.number - 1;
 }
 
 void Replica::close_forming() {
@@ -103,6 +134,7 @@ void Replica::close_forming() {
 }
 
 void Replica::propose_batches() {
+  if (handover_.active()) return;
   while (proposed_.size() < options_.entries_inflight_max) {
     if (closed_.empty()) {
       if (!forming_.wanted()) return;
@@ -126,27 +158,34 @@ void Replica::expire_keys() {
   const data::TimeMs earliest = state_.keyspace().earliest_expiry();
   if (earliest == data::kNoExpiry || earliest > now_ms()) return;
   if (monotonic_us_ < last_expiry_us_ + options_.expire_interval_us) return;
-  if (writes_pending()) return;
+  // They are gone for every reader; that they take memory can wait until there is room.
+  if (writes_pending() || ports_.disk_full()) return;
   last_expiry_us_ = monotonic_us_;
   forming_.forced = true;
 }
 
 void Replica::carry_out(raft::Ready ready) {
+  notice_membership();
   for (raft::Message& message : ready.send_now) ports_.send(std::move(message));
   if (ready.persist) ports_.persist(std::move(*ready.persist));
   notice_leadership();
   for (const raft::ReadGrant& grant : ready.reads) {
-    reads_.grant(grant.first, grant.last, grant.index);
+    // What a leader answers a follower holds for all that came before, too: the answers to
+    // earlier questions may be lost.
+    reads_.grant(leading_term_ != 0 ? grant.first : 0, grant.last, grant.index);
     stats_.reads_granted += grant.last - grant.first + 1;
   }
-  unapplied_ = std::move(ready.apply);
-  unapplied_next_ = 0;
+  send_snapshots(ready.snapshots);
+  if (!ready.apply.empty()) {
+    unapplied_ = std::move(ready.apply);
+    unapplied_next_ = 0;
+  }
   apply_slice();
 }
 
 // Applies what was handed out, until the turn has lasted long enough.
 void Replica::apply_slice() {
-  while (unapplied_next_ < unapplied_.size()) {
+  while (unapplied_next_ < unapplied_.size() && may_apply()) {
     apply(unapplied_[unapplied_next_++]);
     if (ports_.now_monotonic_us() - turn_started_us_ >= options_.apply_slice_us) break;
   }

@@ -83,6 +83,7 @@ Entry::Entry(std::string_view key, size_t room, bool with_deadline)
       key_length_(key.size() & kKeyLengthMax),
       embedded_length_(0),
       room_(room & kRoomMax),
+      marks_(0),
       spare_(0) {
   if (with_deadline) set_expiry(kNoExpiry);
   copy_bytes(at(key_offset()), key);

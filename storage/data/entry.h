@@ -68,7 +68,11 @@ class Entry {
     return expiry;
   }
   void set_expiry(TimeMs expiry);  // kNoExpiry, or there must be a place for it
-  size_t memory() const;           // bytes asked of the allocator, of all parts
+  // One bit for each kind of cut; what it says stands in cut.h.
+  static constexpr unsigned kMarkBits = 2;
+  unsigned marks() const { return marks_; }
+  void set_marks(unsigned marks) { marks_ = marks & ((1 << kMarkBits) - 1); }
+  size_t memory() const;  // bytes asked of the allocator, of all parts
 
   // --- the value as a string -------------------------------------------------------------------
   const char* encoding() const;
@@ -112,7 +116,8 @@ class Entry {
   uint64_t key_length_ : 30;
   uint64_t embedded_length_ : 9;
   uint64_t room_ : 9;
-  uint64_t spare_ : 8;
+  uint64_t marks_ : kMarkBits;
+  uint64_t spare_ : 6;
 };
 static_assert(sizeof(Entry) == 8);
 static_assert(Entry::kEmbeddedMax <= Entry::kRoomMax && Entry::kRoomMax < (1 << 9));

@@ -1,10 +1,13 @@
 #include "storage/data/keyspace.h"
 
 #include <algorithm>
+#include <array>
 #include <deque>
 #include <utility>
 
 #include "storage/data/check.h"
+#include "storage/data/cut.h"
+#include "storage/data/digest.h"
 #include "storage/data/entry.h"
 #include "storage/data/expiry_index.h"
 #include "storage/data/table.h"
@@ -39,14 +42,22 @@ class Keyspace::Impl {
   void add(Entry* entry, uint64_t hash) {
     live->entry_bytes += entry->memory();
     live->expiry.add(entry->expiry(), entry);
+    if (watched) [[unlikely]]
+      tell_created(*entry, hash);
     live->table.insert(entry, hash);
   }
   Entry* take(std::string_view key, uint64_t hash) {
     Entry* entry = live->table.take(key, hash);
     if (entry == nullptr) return nullptr;
+    before_change(*entry, hash);
     live->expiry.remove(entry->expiry(), entry);
     live->entry_bytes -= entry->memory();
     return entry;
+  }
+  // Whoever changes an entry where it is, or replaces it, says so before.
+  void before_change(Entry& entry, uint64_t hash) {
+    if (watched) [[unlikely]]
+      tell_change(entry, hash);
   }
   // Replaces the entry in `slot` by `fresh`, of the same key. The old one held `old_memory` bytes,
   // before `fresh` perhaps took them over.
@@ -56,6 +67,7 @@ class Keyspace::Impl {
     live->expiry.add(fresh->expiry(), fresh);
     live->entry_bytes += fresh->memory();
     live->entry_bytes -= old_memory;
+    fresh->set_marks(old->marks());
     Entry::destroy(old);
   }
   template <typename Change>
@@ -90,6 +102,7 @@ class Keyspace::Impl {
     const uint64_t hash = live->table.hash(key);
     Entry** slot = live->table.find(key, hash);
     const bool with_deadline = expiry != kNoExpiry;
+    if (slot != nullptr) before_change(**slot, hash);
     if (slot != nullptr && (*slot)->suits(room) &&
         ((*slot)->has_deadline_place() || !with_deadline)) {
       change(*slot, set_value);
@@ -106,9 +119,12 @@ class Keyspace::Impl {
     }
   }
 
+  // To be changed by the caller.
   Entry** must_find(std::string_view key) {
-    Entry** slot = live->table.find(key, live->table.hash(key));
+    const uint64_t hash = live->table.hash(key);
+    Entry** slot = live->table.find(key, hash);
     check(slot != nullptr, "the caller has found the key before");
+    before_change(**slot, hash);
     return slot;
   }
 
@@ -116,9 +132,41 @@ class Keyspace::Impl {
     if (Entry* entry = take(key, hash)) Entry::destroy(entry);
   }
 
+  // `fresh` becomes the live contents; the old ones are freed later.
+  void put_aside(std::unique_ptr<Contents> fresh) {
+    cleared.push_back(std::exchange(live, std::move(fresh)));
+    cuts_moved();
+  }
+
+  // --- cuts
+  Cut& cut(CutKind kind) { return cuts[static_cast<size_t>(kind)]; }
+  void tell_change(Entry& entry, uint64_t hash) {
+    for (Cut& c : cuts) {
+      if (c.watches(live->table)) c.before_change(entry, hash);
+    }
+  }
+  void tell_created(Entry& entry, uint64_t hash) {
+    for (Cut& c : cuts) {
+      if (c.watches(live->table)) c.created(entry, hash);
+    }
+  }
+  bool needed(const Contents& contents) const {
+    return std::ranges::any_of(cuts, [&](const Cut& c) { return c.needs(contents.table); });
+  }
+  // After each step of a cut, and when other contents become the live ones.
+  void cuts_moved() {
+    watched = std::ranges::any_of(cuts, [&](const Cut& c) { return c.watches(live->table); });
+    // What was cleared goes with its marks.
+    for (Cut& c : cuts) {
+      if (c.cleans() && !c.needs(live->table)) c.forget_table();
+    }
+  }
+
   uint64_t seed;
   std::unique_ptr<Contents> live;
   std::deque<std::unique_ptr<Contents>> cleared;  // what clear() left, freed in slices
+  std::array<Cut, 2> cuts{Cut(CutKind::kSnapshot), Cut(CutKind::kDigest)};
+  bool watched = false;  // a cut walks over `live`: changes must be told. The hot path looks here
 };
 
 Keyspace::Keyspace(uint64_t hash_seed) : impl_(std::make_unique<Impl>(hash_seed)) {}
@@ -210,6 +258,7 @@ size_t Keyspace::write_range(std::string_view key, size_t offset, std::string_vi
     return end;
   }
 
+  impl_->before_change(**slot, hash);
   const size_t old_length = (*slot)->string_length();
   const size_t length = std::max(end, old_length);
   size_t room = Entry::room_for_string(key.size(), length);
@@ -243,8 +292,10 @@ bool Keyspace::erase_if_due(std::string_view key, TimeMs now) {
 }
 
 bool Keyspace::set_expiry(std::string_view key, TimeMs expiry) {
-  Entry** slot = impl_->live->table.find(key, impl_->live->table.hash(key));
+  const uint64_t hash = impl_->live->table.hash(key);
+  Entry** slot = impl_->live->table.find(key, hash);
   if (slot == nullptr) return false;
+  impl_->before_change(**slot, hash);
   impl_->change_expiry(impl_->with_room(slot, 0, expiry != kNoExpiry), expiry);
   return true;
 }
@@ -262,17 +313,25 @@ void Keyspace::rename(std::string_view from, std::string_view to) {
 }
 
 void Keyspace::copy(std::string_view from, std::string_view to) {
-  const Entry& old = **impl_->must_find(from);
+  const Table& table = impl_->live->table;
+  const Entry* old = table.find(from, table.hash(from));
+  check(old != nullptr, "the caller has found the key before");
   if (from == to) return;
-  Entry* copied = Entry::create_copy(old, to);
+  Entry* copied = Entry::create_copy(*old, to);
   const uint64_t to_hash = impl_->live->table.hash(to);
   impl_->destroy(to, to_hash);
   impl_->add(copied, to_hash);
 }
 
 void Keyspace::clear() {
-  impl_->cleared.push_back(
-      std::exchange(impl_->live, std::make_unique<Impl::Contents>(impl_->seed)));
+  impl_->put_aside(std::make_unique<Impl::Contents>(impl_->seed));
+}
+
+void Keyspace::replace_contents(Keyspace&& loaded) {
+  Impl& from = *loaded.impl_;
+  check(loaded.cut_may_begin(CutKind::kSnapshot) && loaded.cut_may_begin(CutKind::kDigest),
+        "no cut stands on contents that move");
+  impl_->put_aside(std::exchange(from.live, std::make_unique<Impl::Contents>(from.seed)));
 }
 
 // --- expiry ------------------------------------------------------------------------------------
@@ -324,42 +383,67 @@ const Entry* Keyspace::random_entry(uint64_t random) const {
   return impl_->live->table.random(random);
 }
 
-bool Keyspace::work_slice(size_t steps) {
-  // The index forgets about as many entries as a bucket holds.
-  constexpr size_t kEntriesPerStep = 8;
-  auto& cleared = impl_->cleared;
-  while (!cleared.empty() && steps != 0) {
-    --steps;
-    Impl::Contents& contents = *cleared.front();
-    contents.entry_bytes -= contents.table.drain(1);
-    contents.expiry.drain(kEntriesPerStep);
-    if (contents.table.drained() && contents.expiry.size() == 0) cleared.pop_front();
-  }
-  return !cleared.empty();
+void Keyspace::reserve(size_t keys) {
+  impl_->live->table.reserve(keys);
 }
 
-// The sum of one hash an entry. Each hash covers type, deadline, key and value, and where each
-// ends.
+// --- cuts and background work ------------------------------------------------------------------
+
+void Keyspace::begin_cut(CutKind kind, std::function<void(const Entry&)> on_entry) {
+  impl_->cut(kind).begin(impl_->live->table, std::move(on_entry));
+  impl_->cuts_moved();
+}
+
+bool Keyspace::advance_cut(CutKind kind, size_t entries) {
+  check(cut_runs(kind), "only a cut that runs goes on");
+  const bool more = impl_->cut(kind).advance(entries);
+  if (!more) impl_->cuts_moved();
+  return more;
+}
+
+void Keyspace::abandon_cut(CutKind kind) {
+  if (!cut_runs(kind)) return;
+  impl_->cut(kind).abandon();
+  impl_->cuts_moved();
+}
+
+bool Keyspace::cut_runs(CutKind kind) const {
+  return impl_->cut(kind).runs();
+}
+bool Keyspace::cut_may_begin(CutKind kind) const {
+  return impl_->cut(kind).idle();
+}
+
+bool Keyspace::work_slice(size_t steps) {
+  // About as many entries as a bucket holds.
+  constexpr size_t kEntriesPerStep = 8;
+  for (Cut& cut : impl_->cuts) {
+    while (cut.cleans() && steps != 0) {
+      --steps;
+      cut.advance(kEntriesPerStep);
+    }
+  }
+
+  auto& cleared = impl_->cleared;
+  const auto next = [&] {
+    return std::ranges::find_if(cleared, [&](const auto& c) { return !impl_->needed(*c); });
+  };
+  for (auto free = next(); free != cleared.end() && steps != 0; --steps) {
+    Impl::Contents& contents = **free;
+    contents.entry_bytes -= contents.table.drain(1);
+    contents.expiry.drain(kEntriesPerStep);
+    if (!contents.table.drained() || contents.expiry.size() != 0) continue;
+    cleared.erase(free);
+    free = next();
+  }
+  return next() != cleared.end() ||
+         std::ranges::any_of(impl_->cuts, [](const Cut& cut) { return cut.cleans(); });
+}
+
 Keyspace::Digest Keyspace::digest(TimeMs now) const {
-  Digest sum;
-  for_each([&](const Entry& entry) {
-    if (is_due(entry.expiry(), now)) return;
-    IntBuffer buffer;
-    const std::string_view key = entry.key();
-    const std::string_view value = entry.string(buffer);
-    const XXH128_hash_t key_hash = XXH3_128bits(key.data(), key.size());
-    const XXH128_hash_t value_hash = XXH3_128bits(value.data(), value.size());
-    const uint64_t facts[] = {static_cast<uint64_t>(entry.type()),
-                              static_cast<uint64_t>(entry.expiry()),
-                              key_hash.low64,
-                              key_hash.high64,
-                              value_hash.low64,
-                              value_hash.high64};
-    const XXH128_hash_t hash = XXH3_128bits(facts, sizeof(facts));
-    sum.low += hash.low64;
-    sum.high += hash.high64 + (sum.low < hash.low64 ? 1 : 0);
-  });
-  return sum;
+  DigestSum sum(now);
+  for_each([&](const Entry& entry) { sum.add(entry); });
+  return sum.sum();
 }
 
 }  // namespace raftkv::data

@@ -49,6 +49,9 @@ struct Clock {
 // the next change of the keyspace or the next use of the buffer.
 using IntBuffer = char[24];
 
+// Two walks over a past moment may run at once, one of each kind.
+enum class CutKind : uint8_t { kSnapshot = 0, kDigest = 1 };
+
 // One key with its value. Owned by the keyspace; a pointer is valid until the key is written,
 // deleted or the keyspace changes in any other way, unless a method says otherwise.
 class Entry;
@@ -115,6 +118,9 @@ class Keyspace {
   void copy(std::string_view from, std::string_view to);
   // O(1) for the caller's turn or as near as can be: the old contents may be freed later in slices.
   void clear();
+  // The same, and the contents of `loaded` take the place; no cut of it may run. A cut of this
+  // keyspace goes on over what was here before.
+  void replace_contents(Keyspace&& loaded);
 
   // --- expiry ----------------------------------------------------------------------------------
 
@@ -143,9 +149,31 @@ class Keyspace {
   // Uniform enough for RANDOMKEY; null if empty. `random` is the caller's draw.
   const Entry* random_entry(uint64_t random) const;
 
-  // A bounded slice of background work: freeing what clear() left, about `steps` buckets of
-  // entries. True while there is more to do. (The table grows and shrinks with the writes, a bucket
-  // at a time.)
+  // Makes room for so many keys at once, ahead of a load. The keyspace must be empty.
+  void reserve(size_t keys);
+
+  // --- cuts: the contents as they are at one moment, in slices ----------------------------------
+
+  // From this moment on, `on_entry` sees each of the present keys once, with the value and deadline
+  // it has now: either when the walk comes by, or, if the key is to be changed or deleted before,
+  // just ahead of that, from within the changing method. Keys that are made later are not seen.
+  // clear() counts as a change, but what it leaves is walked on in slices and freed later. Due keys
+  // that are not yet deleted belong to it. No memory is needed for it but a bit in each key.
+  //
+  // `on_entry` may not call the keyspace. Only if cut_may_begin(kind).
+  void begin_cut(CutKind kind, std::function<void(const Entry&)> on_entry);
+  // Walks on, past about `entries` keys or as many empty buckets. True while there is more to do;
+  // false at the end, with the cut over and `on_entry` gone. The cut must run.
+  bool advance_cut(CutKind kind, size_t entries);
+  // Ends the cut, if one runs; `on_entry` is not called any more. The marks that it left in keys
+  // are cleaned up by work_slice(), and not before may another cut of the kind begin.
+  void abandon_cut(CutKind kind);
+  bool cut_runs(CutKind kind) const;
+  bool cut_may_begin(CutKind kind) const;
+
+  // A bounded slice of background work, about `steps` buckets of entries: freeing what clear() left
+  // and no cut needs any more, cleaning up after abandoned cuts. True while there is more to do.
+  // (The table grows and shrinks with the writes, a bucket at a time.)
   bool work_slice(size_t steps);
 
   // Order-independent digest of all keys, values and deadlines that are live at `now`: equal on two

@@ -18,13 +18,6 @@ namespace {
 constexpr size_t kGrowAboveQuarters = 18;
 constexpr size_t kShrinkBelowQuarters = 9;
 
-uint64_t reverse_bits(uint64_t value) {
-  uint64_t reversed = __builtin_bswap64(value);
-  reversed = ((reversed >> 4) & 0x0f0f0f0f0f0f0f0f) | ((reversed & 0x0f0f0f0f0f0f0f0f) << 4);
-  reversed = ((reversed >> 2) & 0x3333333333333333) | ((reversed & 0x3333333333333333) << 2);
-  return ((reversed >> 1) & 0x5555555555555555) | ((reversed & 0x5555555555555555) << 1);
-}
-
 // SplitMix64 (Steele and others, 2014): one draw becomes as many as needed.
 uint64_t next_random(uint64_t& state) {
   uint64_t value = state += 0x9e3779b97f4a7c15;
@@ -138,6 +131,11 @@ void Table::prefetch_entry(uint64_t hash) const {
 }
 
 // --- growing and shrinking ---------------------------------------------------------------------
+
+void Table::reserve(size_t entries) {
+  check(size_ == 0, "room is made in an empty table");
+  while (4 * entries > kGrowAboveQuarters * bucket_count()) split_one();
+}
 
 void Table::split_one() {
   append_bucket();

@@ -72,6 +72,19 @@ class Table {
   uint64_t scan(uint64_t cursor, size_t count,
                 const std::function<void(const Entry&)>& visit) const;
   void for_each(const std::function<void(const Entry&)>& visit) const;
+
+  // A walk in the same order, for those who must know whether it has passed a key: it goes through
+  // the places of the hashes from the lowest on. walk() calls visit(Entry&) for the entries of one
+  // bucket, or of a pair, which lie at `place` or behind it, and returns the place up to which the
+  // walk has come, 0 at the end. A key has been passed if its place is lower, however the table
+  // grows or shrinks. `visit` may not change the table.
+  static uint64_t place_of(uint64_t hash) { return reverse_bits(hash); }
+  template <typename Visit>
+  uint64_t walk(uint64_t place, Visit visit);
+
+  // Makes room for so many entries at once. The table must be empty.
+  void reserve(size_t entries);
+
   // Null if empty.
   const Entry* random(uint64_t draw) const;
 
@@ -93,6 +106,22 @@ class Table {
   }
   Bucket& bucket(size_t index) const {
     return directory_[index >> kSegmentBits][index & (kSegmentBuckets - 1)];
+  }
+
+  static uint64_t reverse_bits(uint64_t value) {
+    uint64_t reversed = __builtin_bswap64(value);
+    reversed = ((reversed >> 4) & 0x0f0f0f0f0f0f0f0f) | ((reversed & 0x0f0f0f0f0f0f0f0f) << 4);
+    reversed = ((reversed >> 2) & 0x3333333333333333) | ((reversed & 0x3333333333333333) << 2);
+    return ((reversed >> 1) & 0x5555555555555555) | ((reversed & 0x5555555555555555) << 1);
+  }
+  // The bits of a place that do not choose the bucket (of 2^level).
+  uint64_t place_rest() const { return ~uint64_t{0} >> level_; }
+  // Visits the bucket at the place, and the one that was split off it, if any.
+  template <typename Visit>
+  void visit_buckets(uint64_t place, Visit visit) const {
+    const size_t index = reverse_bits(place) & ((size_t{1} << level_) - 1);
+    visit(bucket(index));
+    if (index < split_) visit(bucket(index + (size_t{1} << level_)));
   }
 
   Entry** find_slot(std::string_view key, uint64_t hash) const;
@@ -132,6 +161,30 @@ inline Entry** Table::find_slot(std::string_view key, uint64_t hash) const {
     if (!b->chained()) return nullptr;
     b = b->next();
   }
+}
+
+template <typename Visit>
+uint64_t Table::walk(uint64_t place, Visit visit) {
+  const uint64_t rest = place_rest();
+  const uint64_t next = (place | rest) + 1;
+  // Neighbours in the walk lie far apart in memory: the buckets after the next are fetched while
+  // the entries of the next ones are, and those while these are visited.
+  const uint64_t after_next = (next | rest) + 1;
+  visit_buckets(after_next, [](const Bucket& b) { __builtin_prefetch(&b); });
+  visit_buckets(next, [](const Bucket& b) {
+    Bucket::visit_chain(b, [](Entry* entry, uint8_t) {
+      __builtin_prefetch(entry);
+      __builtin_prefetch(reinterpret_cast<const char*>(entry) + sizeof(Bucket));
+    });
+  });
+  // After the table has shrunk, the first bucket may hold what a finer walk has passed already.
+  const bool all = (place & rest) == 0;
+  visit_buckets(place, [&](const Bucket& b) {
+    Bucket::visit_chain(b, [&](Entry* entry, uint8_t) {
+      if (all || place_of(hash(entry->key())) >= place) visit(*entry);
+    });
+  });
+  return next;
 }
 
 }  // namespace raftkv::data

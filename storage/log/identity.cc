@@ -314,4 +314,22 @@ std::expected<OpenedDirectory, std::string> open_data_directory(const std::strin
   return opened;
 }
 
+std::expected<OpenedDirectory, std::string> open_existing_directory(const std::string& path,
+                                                                    uint64_t node_id) {
+  const auto before = read_identity(path);
+  if (!before) return Failure(before.error());
+  if (!*before) {
+    return Failure(fmt::format("{} is no data directory (it has no {}): check --data_dir", path,
+                               kIdentityFile));
+  }
+  return open_data_directory(path, {.cluster_id = (*before)->cluster_id, .node_id = node_id});
+}
+
+std::expected<void, std::string> rewrite_identity(const std::string& path,
+                                                  const Identity& identity) {
+  if (!is_cluster_id(identity.cluster_id)) die("a cluster id of 40 hexadecimal characters was due");
+  if (identity.node_id == 0) die("node id 0 means no node");
+  return write_identity(path, identity);
+}
+
 }  // namespace raftkv::storage

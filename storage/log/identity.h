@@ -36,4 +36,13 @@ struct OpenedDirectory {
 std::expected<OpenedDirectory, std::string> open_data_directory(const std::string& path,
                                                                 const Identity& wanted);
 
+// Locks a directory that is node `node_id`'s, of whichever cluster. The error is one line.
+std::expected<OpenedDirectory, std::string> open_existing_directory(const std::string& path,
+                                                                    uint64_t node_id);
+
+// Gives a directory whose lock the caller holds another identity. At any moment the old one or the
+// new one is there, whole.
+std::expected<void, std::string> rewrite_identity(const std::string& path,
+                                                  const Identity& identity);
+
 }  // namespace raftkv::storage

@@ -22,6 +22,7 @@ using Clock = std::chrono::steady_clock;
 
 constexpr size_t kHistogramBuckets = 18;  // the last one begins at 6.5 seconds
 constexpr uint64_t kFirstBucketUs = 100;
+constexpr std::chrono::milliseconds kRetryFullDiskEvery{50};
 
 size_t bucket_of(uint64_t sync_us) {
   const auto bucket = static_cast<size_t>(std::bit_width(sync_us / kFirstBucketUs));
@@ -88,6 +89,8 @@ class LogWriter::Impl {
     return durable;
   }
 
+  bool disk_full() const { return waits_for_room_ || store_.disk_full(); }
+
   LogWriterStats stats() const {
     const std::lock_guard lock(mutex_);
     return stats_;
@@ -100,7 +103,7 @@ class LogWriter::Impl {
       std::span<raft::Persist> rest(work);
       while (!rest.empty()) {
         const std::span<raft::Persist> group = rest.first(group_size(rest));
-        write_group(group);
+        if (!write_group(group)) return;
         rest = rest.subspan(group.size());
       }
       work.clear();
@@ -135,17 +138,24 @@ class LogWriter::Impl {
     return waiting.size();
   }
 
-  void write_group(std::span<raft::Persist> group) {
+  // False if the end came while the disk was full.
+  bool write_group(std::span<raft::Persist> group) {
     pointers_.clear();
     for (const raft::Persist& persist : group) pointers_.push_back(&persist);
 
-    const auto start = Clock::now();
-    const auto written = store_.write(pointers_);
-    const auto took = std::chrono::duration_cast<std::chrono::microseconds>(Clock::now() - start);
-    if (!written) {
-      on_failure_(written.error());
-      die("the log writer was to go on after a failed write: " + written.error());
+    auto start = Clock::now();
+    auto written = store_.write(pointers_);
+    while (!written) {
+      if (!written.error().disk_full) {
+        on_failure_(written.error().text);
+        die("the log writer was to go on after a failed write: " + written.error().text);
+      }
+      if (!wait_for_room()) return false;
+      start = Clock::now();
+      written = store_.write(pointers_);
     }
+    waits_for_room_.store(false, std::memory_order_relaxed);
+    const auto took = std::chrono::duration_cast<std::chrono::microseconds>(Clock::now() - start);
 
     const uint64_t payload_bytes = payload_bytes_of(group);
     // The payloads are let go of here rather than on the owner's thread, which has more to do.
@@ -156,6 +166,14 @@ class LogWriter::Impl {
       count(group.size(), payload_bytes, static_cast<uint64_t>(took.count()));
     }
     on_durable_();
+    return true;
+  }
+
+  // False when the end has come.
+  bool wait_for_room() {
+    if (!waits_for_room_.exchange(true)) on_durable_();  // the owner may want to know
+    std::unique_lock lock(mutex_);
+    return !wake_.wait_for(lock, kRetryFullDiskEvery, [this] { return ending_; });
   }
 
   void count(size_t persists, uint64_t payload_bytes, uint64_t sync_us) {
@@ -179,6 +197,7 @@ class LogWriter::Impl {
   bool ending_ = false;
   LogWriterStats stats_;
 
+  std::atomic<bool> waits_for_room_ = false;    // the disk is full
   std::atomic<bool> work_waits_ = false;        // queue_ is not empty; for the spin only
   std::vector<const raft::Persist*> pointers_;  // the writer's own: the group being written
 
@@ -197,6 +216,9 @@ void LogWriter::submit(raft::Persist persist) {
 }
 std::vector<raft::Persist> LogWriter::take_durable() {
   return impl_->take_durable();
+}
+bool LogWriter::disk_full() const {
+  return impl_->disk_full();
 }
 LogWriterStats LogWriter::stats() const {
   return impl_->stats();

@@ -35,12 +35,13 @@ struct LogWriterStats {
 class LogWriter {
  public:
   // `store` must outlive the writer. `on_durable` is called on the writer's thread after each
-  // group, to wake the owner (uv_async_send); `on_failure` is called there when a write failed and
-  // must not return (it ends the process).
+  // group, and when disk_full() becomes true or false, to wake the owner (uv_async_send);
+  // `on_failure` is called there when a write failed and must not return (it ends the process).
   LogWriter(LogStore& store, std::function<void()> on_durable,
             std::function<void(const std::string& error)> on_failure,
             const LogWriterOptions& options = {});
-  // Writes what is queued, then joins the thread.
+  // Writes what is queued, then joins the thread. What a full disk has no room for is dropped:
+  // nobody was told that it is durable.
   ~LogWriter();
   LogWriter(const LogWriter&) = delete;
   LogWriter& operator=(const LogWriter&) = delete;
@@ -52,6 +53,10 @@ class LogWriter {
   // sealed messages for the owner to release. `entries` of what comes back is empty: the writer
   // lets go of them.
   std::vector<raft::Persist> take_durable();
+
+  // Any thread: the disk is full or nearly so. The owner should refuse new work. What was submitted
+  // waits, is not durable and not lost, and is written by itself once there is room.
+  bool disk_full() const;
 
   // Any thread; a consistent copy, of groups that take_durable() can see.
   LogWriterStats stats() const;

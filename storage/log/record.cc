@@ -7,6 +7,9 @@
 #include <cstring>
 #include <initializer_list>
 #include <memory>
+#include <utility>
+
+#include "raft/codec.h"
 
 namespace raftkv::storage {
 namespace {
@@ -48,31 +51,27 @@ uint64_t entry_checksum(const char* header, std::string_view payload) {
 }
 
 // A fact is: checksum u64 | version u8 | a tag that tells the facts apart u8 | numbers u64...
+// That of the snapshots goes on with, for each: length u64 | an encoded SnapshotMeta.
 constexpr char kHardStateTag = 'H';
 constexpr char kPositionTag = 'P';
+constexpr char kSnapshotsTag = 'S';
 constexpr size_t kFactNumbersAt = kChecksumBytes + 2;
 
-std::string encode_fact(char tag, std::initializer_list<uint64_t> numbers) {
-  std::string record(kFactNumbersAt + numbers.size() * 8, '\0');
+std::string begin_fact(char tag) {
+  std::string record(kFactNumbersAt, '\0');
   record[kVersionAt] = static_cast<char>(kVersion);
   record[kVersionAt + 1] = tag;
-  char* at = record.data() + kFactNumbersAt;
-  for (const uint64_t number : numbers) {
-    put_u64(at, number);
-    at += 8;
-  }
+  return record;
+}
+
+std::string seal_fact(std::string record) {
   put_u64(record.data(),
           XXH3_64bits(record.data() + kChecksumBytes, record.size() - kChecksumBytes));
   return record;
 }
 
-template <size_t kCount>
-std::expected<std::array<uint64_t, kCount>, std::string> decode_fact(char tag,
-                                                                     std::string_view record) {
-  constexpr size_t kSize = kFactNumbersAt + kCount * 8;
-  if (record.size() != kSize) {
-    return std::unexpected(fmt::format("it has {} bytes instead of {}", record.size(), kSize));
-  }
+// Nothing if the frame of the fact is intact; else what is wrong.
+std::expected<void, std::string> check_fact(char tag, std::string_view record) {
   const uint64_t stored = get_u64(record.data());
   const uint64_t actual =
       XXH3_64bits(record.data() + kChecksumBytes, record.size() - kChecksumBytes);
@@ -89,6 +88,29 @@ std::expected<std::array<uint64_t, kCount>, std::string> decode_fact(char tag,
     return std::unexpected(
         fmt::format("it is a fact of kind '{}' where '{}' belongs", record[kVersionAt + 1], tag));
   }
+  return {};
+}
+
+std::string encode_fact(char tag, std::initializer_list<uint64_t> numbers) {
+  std::string record = begin_fact(tag);
+  record.resize(kFactNumbersAt + numbers.size() * 8);
+  char* at = record.data() + kFactNumbersAt;
+  for (const uint64_t number : numbers) {
+    put_u64(at, number);
+    at += 8;
+  }
+  return seal_fact(std::move(record));
+}
+
+template <size_t kCount>
+std::expected<std::array<uint64_t, kCount>, std::string> decode_fact(char tag,
+                                                                     std::string_view record) {
+  constexpr size_t kSize = kFactNumbersAt + kCount * 8;
+  if (record.size() != kSize) {
+    return std::unexpected(fmt::format("it has {} bytes instead of {}", record.size(), kSize));
+  }
+  const auto intact = check_fact(tag, record);
+  if (!intact) return std::unexpected(intact.error());
   std::array<uint64_t, kCount> numbers;
   for (size_t i = 0; i < kCount; ++i) numbers[i] = get_u64(record.data() + kFactNumbersAt + i * 8);
   return numbers;
@@ -145,7 +167,7 @@ std::expected<raft::Entry, std::string> decode_entry_record(raft::Index index,
         fmt::format("it has format version {}, this program knows {}", version, kVersion));
   }
   const auto kind = static_cast<uint8_t>(header[kKindAt]);
-  if (kind > static_cast<uint8_t>(raft::EntryKind::kCommands)) {
+  if (kind > static_cast<uint8_t>(raft::EntryKind::kMembership)) {
     return std::unexpected(fmt::format("its kind is {}, which this program does not know", kind));
   }
   raft::Entry entry;
@@ -160,6 +182,14 @@ std::expected<raft::Entry, std::string> decode_entry_record(raft::Index index,
   return entry;
 }
 
+bool is_of_another_release(std::string_view record) {
+  if (record.size() < kEntryHeaderBytes) return false;
+  const char* header = record.data();
+  if (get_u64(header) != entry_checksum(header, record.substr(kEntryHeaderBytes))) return false;
+  return static_cast<uint8_t>(header[kVersionAt]) != kVersion ||
+         static_cast<uint8_t>(header[kKindAt]) > static_cast<uint8_t>(raft::EntryKind::kMembership);
+}
+
 std::string encode_hard_state(const raft::HardState& state) {
   return encode_fact(kHardStateTag, {state.term, state.vote, state.commit});
 }
@@ -171,15 +201,57 @@ std::expected<raft::HardState, std::string> decode_hard_state(std::string_view r
 }
 
 std::string encode_position(const Position& position) {
-  return encode_fact(kPositionTag,
-                     {position.write_number, position.last_index, position.last_term});
+  const LogExtent& extent = position.extent;
+  return encode_fact(
+      kPositionTag, {position.write_number, extent.first_index, extent.base_term, extent.last_index,
+                     extent.last_term, extent.lost_up_to, position.snapshot_index});
 }
 
 std::expected<Position, std::string> decode_position(std::string_view record) {
-  const auto numbers = decode_fact<3>(kPositionTag, record);
+  const auto numbers = decode_fact<7>(kPositionTag, record);
   if (!numbers) return std::unexpected(numbers.error());
-  return Position{
-      .write_number = (*numbers)[0], .last_index = (*numbers)[1], .last_term = (*numbers)[2]};
+  return Position{.write_number = (*numbers)[0],
+                  .extent = {.first_index = (*numbers)[1],
+                             .base_term = (*numbers)[2],
+                             .last_index = (*numbers)[3],
+                             .last_term = (*numbers)[4],
+                             .lost_up_to = (*numbers)[5]},
+                  .snapshot_index = (*numbers)[6]};
+}
+
+std::string encode_snapshots(const std::vector<raft::SnapshotMeta>& snapshots) {
+  std::string record = begin_fact(kSnapshotsTag);
+  for (const raft::SnapshotMeta& snapshot : snapshots) {
+    std::string encoded;
+    raft::encode_snapshot_meta(snapshot, encoded);
+    const size_t length_at = record.size();
+    record.resize(length_at + 8);
+    put_u64(record.data() + length_at, encoded.size());
+    record += encoded;
+  }
+  return seal_fact(std::move(record));
+}
+
+std::expected<std::vector<raft::SnapshotMeta>, std::string> decode_snapshots(
+    std::string_view record) {
+  if (record.size() < kFactNumbersAt) {
+    return std::unexpected(fmt::format("it has {} bytes only", record.size()));
+  }
+  const auto intact = check_fact(kSnapshotsTag, record);
+  if (!intact) return std::unexpected(intact.error());
+  record.remove_prefix(kFactNumbersAt);
+  std::vector<raft::SnapshotMeta> snapshots;
+  while (!record.empty()) {
+    if (record.size() < 8 || get_u64(record.data()) > record.size() - 8) {
+      return std::unexpected("a snapshot's facts are cut off");
+    }
+    const uint64_t length = get_u64(record.data());
+    auto snapshot = raft::decode_snapshot_meta(record.substr(8, length));
+    if (!snapshot) return std::unexpected(snapshot.error());
+    snapshots.push_back(*std::move(snapshot));
+    record.remove_prefix(8 + length);
+  }
+  return snapshots;
 }
 
 }  // namespace raftkv::storage

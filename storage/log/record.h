@@ -8,8 +8,10 @@
 #include <expected>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "raft/types.h"
+#include "storage/log/log_extent.h"
 
 namespace raftkv::storage {
 
@@ -32,16 +34,19 @@ EntryHeader entry_header(const raft::Entry& entry);
 // `index` is the place the record was found at. The error says in words what is wrong with it.
 std::expected<raft::Entry, std::string> decode_entry_record(raft::Index index,
                                                             std::string_view record);
+// Whether a record that can't be decoded is intact all the same: one of another release, whose
+// version or kind this program does not know.
+bool is_of_another_release(std::string_view record);
 
 // --- facts
 // ----------------------------------------------------------------------------------------
 
-// How far the store has come. Rides in every write, so that a log that misses a write, or its end,
-// contradicts it.
+// How far the store has come, and where its log begins. Rides in every write, so that a log that
+// misses a write, its beginning or its end, contradicts it.
 struct Position {
   uint64_t write_number = 0;  // writes since the store was made; each has the next number
-  raft::Index last_index = 0;
-  raft::Term last_term = 0;
+  LogExtent extent;
+  raft::Index snapshot_index = 0;  // of the newest recorded snapshot
 
   friend bool operator==(const Position&, const Position&) = default;
 };
@@ -51,5 +56,10 @@ std::expected<raft::HardState, std::string> decode_hard_state(std::string_view r
 
 std::string encode_position(const Position& position);
 std::expected<Position, std::string> decode_position(std::string_view record);
+
+// The recorded snapshots, newest first; two at most.
+std::string encode_snapshots(const std::vector<raft::SnapshotMeta>& snapshots);
+std::expected<std::vector<raft::SnapshotMeta>, std::string> decode_snapshots(
+    std::string_view record);
 
 }  // namespace raftkv::storage

@@ -1,33 +1,43 @@
 #include "storage/log/rocks_log_store.h"
 
 #include <fmt/format.h>
+#include <rocksdb/convenience.h>
 #include <rocksdb/db.h>
 #include <rocksdb/env.h>
 #include <rocksdb/write_batch.h>
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <filesystem>
+#include <mutex>
 #include <optional>
+#include <shared_mutex>
 #include <system_error>
 #include <utility>
 
 #include "storage/log/die.h"
+#include "storage/log/disk_room.h"
 #include "storage/log/log_state.h"
+#include "storage/log/log_sweeper.h"
 #include "storage/log/record.h"
+#include "storage/log/rocks_database.h"
 #include "storage/log/rocks_options.h"
+#include "storage/log/rocks_replace.h"
+#include "storage/log/rocks_walk.h"
 #include "storage/log/wal_audit.h"
 #include "storage/log/wal_space.h"
 
 namespace raftkv::storage {
 namespace {
 
-constexpr raft::Index kProgressStep = 100'000;
-
 constexpr char kWhatToDo[] =
-    "; this node's log can't be trusted: don't start it with this directory again, but remove the "
-    "node from the cluster and add it with an empty one";
+    "; this node's vote and log can't be trusted: don't start it with this directory again, but "
+    "remove the node from the cluster (raftkv-cli members replace) and add it with an empty one";
+
+constexpr char kStartAgain[] =
+    "; start this node again: it empties its damaged log and gets it back from the others";
 
 rocksdb::Slice slice(const EntryKey& key) {
   return {key.data(), key.size()};
@@ -36,112 +46,221 @@ std::string_view view(const rocksdb::Slice& slice) {
   return {slice.data(), slice.size()};
 }
 
+// What a batch can't take is a programmer's mistake.
+void check_put(const rocksdb::Status& status, const char* what) {
+  if (!status.ok()) die(fmt::format("{} can't be put into a batch: {}", what, status.ToString()));
+}
+
+WriteError fatal(std::string text) {
+  return {.disk_full = false, .text = std::move(text)};
+}
+
 }  // namespace
 
 class RocksLogStore::Impl {
  public:
-  Impl(std::string path, RocksLogOptions options)
-      : path_(std::move(path)), options_(std::move(options)) {}
+  Impl(std::string path, RocksLogOptions options);
   ~Impl() { close(); }
   Impl(const Impl&) = delete;
   Impl& operator=(const Impl&) = delete;
 
   std::expected<void, std::string> open();
   std::expected<raft::Restored, std::string> recover();
-  std::expected<void, std::string> write(std::span<const raft::Persist* const> batch);
+  std::expected<void, std::string> discard_log();
+  std::expected<void, WriteError> write(std::span<const raft::Persist* const> batch);
   void read(raft::Index first, raft::Index last, size_t bytes_limit,
             std::vector<raft::Entry>& out) const;
   LogStoreStats stats() const;
+  bool disk_full() const { return room_.running_out(); }
+  const std::string& damage() const { return damage_; }
+  std::vector<raft::SnapshotMeta> snapshots() const { return state_.snapshots(); }
 
  private:
   // The state after a group, made before it is written and taken over once it is durable.
   struct Draft {
     rocksdb::WriteBatch updates;
-    LogExtent extent;
+    LogState state;
     raft::HardState hard_state;
     bool needs_sync = false;
   };
 
+  // Opening and closing.
+  std::expected<void, std::string> make_wal_space();
+  rocksdb::Status open_database(RocksDatabase::Mode mode);
+  bool only_the_log_is_damaged() const;
+  void close();
+  std::expected<void, WriteError> reopen();
+
+  // Recovery.
+  std::expected<LogFacts, std::string> recover_facts() const;
+  std::expected<void, std::string> empty_log(LogFacts& facts);
+
+  // Writing.
   Draft begin_draft() const;
   void stage(const raft::Persist& persist, Draft& draft) const;
   void stage_entries(const std::vector<raft::Entry>& entries, Draft& draft) const;
-  std::expected<void, std::string> commit(Draft& draft, bool sync);
-  std::expected<std::optional<std::string>, std::string> read_fact(const char* key) const;
-  std::expected<void, std::string> recover_facts();
-  std::expected<void, std::string> recover_entries(RestoredLog& log) const;
-  void close();
+  void stage_deletions(raft::Index first, raft::Index last, Draft& draft) const;
+  void stage_facts(uint64_t write_number, Draft& draft) const;
+  std::expected<void, WriteError> commit(Draft& draft, bool sync);
+  void take_over(Draft& draft);
+
+  void sweep();
 
   const std::string path_;
   const RocksLogOptions options_;
-  std::shared_ptr<WalSpace> wal_space_;  // null without spares
-  std::unique_ptr<rocksdb::Env> env_;    // on top of it
-  std::unique_ptr<rocksdb::DB> db_;
-  rocksdb::ColumnFamilyHandle* default_family_ = nullptr;
-  rocksdb::ColumnFamilyHandle* log_family_ = nullptr;
-  rocksdb::ColumnFamilyHandle* meta_family_ = nullptr;
+  rocksdb::Env* const base_env_;
+  DiskRoom room_;
+  LogSweeper sweeper_;
+  const std::shared_ptr<LogListener> listener_;
+  std::shared_ptr<WalSpace> wal_space_;
+  std::unique_ptr<rocksdb::Env> env_;  // on top of it
+
+  // Held while the database is closed and opened again, shared by those who use it on other
+  // threads than the writing one.
+  mutable std::shared_mutex database_mutex_;
+  std::unique_ptr<RocksDatabase> database_;
+  bool read_only_ = false;  // for want of room
+
   WalAudit audit_;
+  std::string unreadable_;  // why there is no database, although its facts can be read
+  std::string damage_;
   bool recovered_ = false;
+  bool written_ = false;
 
   // The writing thread's.
-  LogExtent extent_;
+  LogState state_;
   raft::HardState hard_state_;
   uint64_t write_number_ = 0;
   bool hint_waits_ = false;  // hard_state_.commit is ahead of the disk
+  bool ran_full_ = false;    // RocksDB refuses to go on
   std::string failure_;      // of the first write that failed; nothing is written after it
 
-  std::atomic<raft::Index> last_index_ = 0;  // what stats() may see
+  std::atomic<raft::Index> first_index_ = 1;  // what other threads may see: durable
+  std::atomic<raft::Index> last_index_ = 0;
 };
+
+// --- opening
+// -------------------------------------------------------------------------------------
+
+RocksLogStore::Impl::Impl(std::string path, RocksLogOptions options)
+    : path_(std::move(path)),
+      options_(std::move(options)),
+      base_env_(options_.env != nullptr ? options_.env : rocksdb::Env::Default()),
+      room_(base_env_, path_,
+            {.reserve_bytes = options_.disk_reserve_bytes != 0 ? options_.disk_reserve_bytes
+                                                               : 7 * options_.memtable_bytes,
+             .slack_bytes = options_.disk_slack_bytes}),
+      sweeper_([this] { sweep(); }, [this] { room_.look(); }),
+      listener_(std::make_shared<LogListener>(sweeper_)) {}
 
 std::expected<void, std::string> RocksLogStore::Impl::open() {
   const auto fail = [this](const std::string& why) {
     return std::unexpected(fmt::format("the log store in {} can't be opened: {}", path_, why));
   };
+  if (auto finished = finish_replacement(path_, base_env_); !finished) {
+    return fail(finished.error());
+  }
   // CURRENT is the last file that RocksDB makes of a new database.
-  rocksdb::Env* env = options_.env != nullptr ? options_.env : rocksdb::Env::Default();
-  if (env->FileExists(path_ + "/CURRENT").ok()) {
-    auto audit = audit_wal(path_, env);
+  const bool exists = base_env_->FileExists(path_ + "/CURRENT").ok();
+  if (exists) {
+    auto audit = audit_wal(path_, base_env_);
     if (!audit) return fail(audit.error() + kWhatToDo);
     audit_ = *audit;
   }
-  if (options_.spare_wal_files > 0) {
-    const size_t file_bytes = options_.memtable_bytes + options_.memtable_bytes / 4;
-    wal_space_ = std::make_shared<WalSpace>(env->GetFileSystem(), path_, options_.spare_wal_files,
-                                            file_bytes);
-    const rocksdb::Status made = env->CreateDirIfMissing(path_);
-    if (!made.ok()) return fail(made.ToString());
-    wal_space_->start();
-    env_ = rocksdb::NewCompositeEnv(wal_space_);
-    env = env_.get();
-  }
-
-  const std::vector<rocksdb::ColumnFamilyDescriptor> families = {
-      {rocksdb::kDefaultColumnFamilyName, meta_family_options(options_.memtable_bytes)},
-      {kLogFamily, log_family_options(options_.memtable_bytes)},
-      {kMetaFamily, meta_family_options(options_.memtable_bytes)}};
-  std::vector<rocksdb::ColumnFamilyHandle*> handles;
-  rocksdb::DB* db = nullptr;
-  const rocksdb::Status status =
-      rocksdb::DB::Open(log_db_options(env), path_, families, &handles, &db);
-  if (!status.ok()) return fail(status.ToString());
-  db_.reset(db);
-  default_family_ = handles[0];
-  log_family_ = handles[1];
-  meta_family_ = handles[2];
+  if (auto made = make_wal_space(); !made) return fail(made.error());
+  const rocksdb::Status status = open_database(RocksDatabase::Mode::kReadWrite);
+  if (status.ok()) return {};
+  if (!exists || !means_damage(status) || !only_the_log_is_damaged())
+    return fail(status.ToString());
+  unreadable_ =
+      fmt::format("the log's table files in {} can't be opened: {}", path_, status.ToString());
   return {};
 }
 
+std::expected<void, std::string> RocksLogStore::Impl::make_wal_space() {
+  const size_t file_bytes = options_.memtable_bytes + options_.memtable_bytes / 4;
+  wal_space_ = std::make_shared<WalSpace>(base_env_->GetFileSystem(), path_,
+                                          options_.spare_wal_files, file_bytes);
+  const rocksdb::Status made = base_env_->CreateDirIfMissing(path_);
+  if (!made.ok()) return std::unexpected(made.ToString());
+  wal_space_->start();
+  env_ = rocksdb::NewCompositeEnv(wal_space_);
+  return {};
+}
+
+rocksdb::Status RocksLogStore::Impl::open_database(RocksDatabase::Mode mode) {
+  auto opened = RocksDatabase::open(
+      path_, mode,
+      {.memtable_bytes = options_.memtable_bytes, .env = env_.get(), .listener = listener_});
+  if (!opened) return opened.error();
+  database_ = *std::move(opened);
+  read_only_ = mode != RocksDatabase::Mode::kReadWrite;
+  return rocksdb::Status::OK();
+}
+
+// Whether the database can be opened without the entries, and not with them.
+bool RocksLogStore::Impl::only_the_log_is_damaged() const {
+  const RocksDatabase::Options options = {.memtable_bytes = options_.memtable_bytes,
+                                          .env = base_env_};
+  return RocksDatabase::open(path_, RocksDatabase::Mode::kReadOnlyFacts, options).has_value() &&
+         !RocksDatabase::open(path_, RocksDatabase::Mode::kReadOnly, options).has_value();
+}
+
 void RocksLogStore::Impl::close() {
-  if (!db_) return;
+  sweeper_.stop();
+  if (!database_) return;
   // The hint may as well be kept; if it can't, nothing is lost.
-  if (hint_waits_ && failure_.empty()) {
+  if (hint_waits_ && failure_.empty() && !read_only_ && !ran_full_) {
     Draft draft = begin_draft();
     const auto kept = commit(draft, /*sync=*/false);
-    if (!kept) failure_ = kept.error();
+    if (!kept) failure_ = kept.error().text;
   }
-  for (rocksdb::ColumnFamilyHandle* family : {default_family_, log_family_, meta_family_}) {
-    db_->DestroyColumnFamilyHandle(family);
+  database_.reset();
+}
+
+// RocksDB ran into the end of the disk. The write that failed was not synced; whether its bytes
+// are there is of no interest, since it is going to be written again as a whole, and nothing that
+// it removes or replaces comes back by that.
+std::expected<void, WriteError> RocksLogStore::Impl::reopen() {
+  const auto fail = [this](const std::string& why) {
+    failure_ =
+        fmt::format("the log in {} can't be opened again after the disk was full: {}", path_, why);
+    return std::unexpected(fatal(failure_));
+  };
+  const std::unique_lock lock(database_mutex_);
+  database_.reset();
+  const auto audit = audit_wal(path_, base_env_);
+  if (!audit) return fail(audit.error());
+  const uint64_t found = audit->last ? audit->last->write_number : 0;
+  if (found != write_number_ && found != write_number_ + 1) {
+    return fail(fmt::format("it ends with write {}, but write {} was the last that was synced",
+                            found, write_number_));
   }
-  db_.reset();
+  listener_->forget_background_full();
+  const rocksdb::Status status = open_database(RocksDatabase::Mode::kReadWrite);
+  if (status.ok()) {
+    write_number_ = found;
+    ran_full_ = false;
+    return {};
+  }
+  if (!status.IsNoSpace() || wal_space_->sync_failed()) return fail(status.ToString());
+  // What is durable is read on meanwhile.
+  const rocksdb::Status readable = open_database(RocksDatabase::Mode::kReadOnly);
+  if (!readable.ok()) return fail(readable.ToString());
+  return std::unexpected(WriteError{.disk_full = true, .text = status.ToString()});
+}
+
+void RocksLogStore::Impl::sweep() {
+  const std::shared_lock lock(database_mutex_);
+  const raft::Index first_index = first_index_;
+  if (!database_ || read_only_ || first_index <= 1) return;
+  const EntryKey key = entry_key(first_index);
+  const rocksdb::Slice end = slice(key);
+  const rocksdb::RangePtr dropped(nullptr, &end);
+  // If it fails, RocksDB's next write says so.
+  rocksdb::DeleteFilesInRanges(&database_->db(), database_->log(), &dropped, 1,
+                               /*include_end=*/false)
+      .PermitUncheckedError();
 }
 
 // --- recovery
@@ -149,123 +268,132 @@ void RocksLogStore::Impl::close() {
 
 std::expected<raft::Restored, std::string> RocksLogStore::Impl::recover() {
   if (recovered_) die("recover() was called twice");
-  RestoredLog log;
-  auto done = recover_facts();
-  if (done) done = recover_entries(log);
-  if (!done) return std::unexpected(done.error() + kWhatToDo);
-  extent_ = {.last_index = log.last_index(), .last_term = log.last_term()};
-  last_index_ = extent_.last_index;
+  auto facts = recover_facts();
+  if (!facts) return std::unexpected(fmt::format("{} in {}{}", facts.error(), path_, kWhatToDo));
+  LogExtent extent = facts->position ? facts->position->extent : LogExtent{};
+  RestoredLog log(extent);
+  std::string damage = std::exchange(unreadable_, {});
+  if (damage.empty()) {
+    const auto walked = walk_log(*database_, extent, options_.progress, log);
+    if (!walked) damage = fmt::format("{} in {}", walked.error().text, path_);
+    if (!walked && !walked.error().is_damage) return std::unexpected(damage);
+  }
+  if (!damage.empty()) {
+    if (!facts->position) return std::unexpected(damage + ", and no position is there" + kWhatToDo);
+    damage_ = damage;
+    if (auto emptied = empty_log(*facts); !emptied) return std::unexpected(emptied.error());
+    extent = facts->position->extent;
+    log = RestoredLog(extent);
+  }
+  write_number_ = facts->position ? facts->position->write_number : 0;
+  hard_state_ = facts->hard_state;
+  state_ = LogState(extent, log.terms(), std::move(facts->snapshots));
+  first_index_ = extent.first_index;
+  last_index_ = extent.last_index;
   recovered_ = true;
-  return std::move(log).finish(hard_state_);
+  sweeper_.start();
+  sweeper_.request();
+  return std::move(log).finish(hard_state_, state_);
 }
 
-std::expected<std::optional<std::string>, std::string> RocksLogStore::Impl::read_fact(
-    const char* key) const {
-  std::string value;
-  const rocksdb::Status status = db_->Get(rocksdb::ReadOptions(), meta_family_, key, &value);
-  if (status.IsNotFound()) return std::nullopt;
+std::expected<LogFacts, std::string> RocksLogStore::Impl::recover_facts() const {
+  std::unique_ptr<RocksDatabase> facts_only;
+  if (!database_) {
+    auto opened = RocksDatabase::open(
+        path_, RocksDatabase::Mode::kReadOnlyFacts,
+        {.memtable_bytes = options_.memtable_bytes, .env = base_env_, .listener = nullptr});
+    if (!opened) return std::unexpected(opened.error().ToString());
+    facts_only = *std::move(opened);
+  }
+  auto facts = (database_ ? database_ : facts_only)->read_facts();
+  if (facts && facts->position != audit_.last) {
+    return std::unexpected(
+        fmt::format("the database ends with write {}, but its files were seen to end with write {}",
+                    facts->position ? facts->position->write_number : 0,
+                    audit_.last ? audit_.last->write_number : 0));
+  }
+  return facts;
+}
+
+// A log behind the newest of `facts.snapshots`, durably. Brings `facts` up to date.
+std::expected<void, std::string> RocksLogStore::Impl::empty_log(LogFacts& facts) {
+  const LogExtent lost = facts.position->extent;
+  const raft::SnapshotMeta base =
+      facts.snapshots.empty() ? raft::SnapshotMeta{} : facts.snapshots.front();
+  LogExtent extent = {.first_index = base.index + 1,
+                      .base_term = base.term,
+                      .last_index = base.index,
+                      .last_term = base.term,
+                      .lost_up_to = std::max(lost.lost_up_to, lost.last_index)};
+  if (extent.lost_up_to <= extent.last_index) extent.lost_up_to = 0;
+  facts.position = Position{.write_number = 1, .extent = extent, .snapshot_index = base.index};
+  facts.hard_state.commit = std::min(facts.hard_state.commit, extent.last_index);
+
+  sweeper_.stop();
+  database_.reset();
+  wal_space_.reset();
+  env_.reset();
+  auto done = replace_database(path_, facts, options_.memtable_bytes, base_env_);
+  if (done) done = make_wal_space();
+  if (!done) return done;
+  audit_ = {.flushed = std::nullopt, .last = facts.position};
+  const rocksdb::Status status = open_database(RocksDatabase::Mode::kReadWrite);
   if (!status.ok()) {
     return std::unexpected(
-        fmt::format("the {} in {} can't be read: {}", key, path_, status.ToString()));
-  }
-  return value;
-}
-
-std::expected<void, std::string> RocksLogStore::Impl::recover_facts() {
-  const auto position_record = read_fact(kPositionKey);
-  if (!position_record) return std::unexpected(position_record.error());
-  std::optional<Position> position;
-  if (*position_record) {
-    const auto decoded = decode_position(**position_record);
-    if (!decoded) {
-      return std::unexpected(
-          fmt::format("the position in {} is damaged: {}", path_, decoded.error()));
-    }
-    position = *decoded;
-  }
-  if (position != audit_.last) {
-    return std::unexpected(fmt::format(
-        "the database in {} ends with write {}, but its files were seen to end with write {}",
-        path_, position ? position->write_number : 0, audit_.last ? audit_.last->write_number : 0));
-  }
-  write_number_ = position ? position->write_number : 0;
-
-  const auto state_record = read_fact(kHardStateKey);
-  if (!state_record) return std::unexpected(state_record.error());
-  if (*state_record) {
-    const auto decoded = decode_hard_state(**state_record);
-    if (!decoded) {
-      return std::unexpected(fmt::format("the hard state (term and vote) in {} is damaged: {}",
-                                         path_, decoded.error()));
-    }
-    hard_state_ = *decoded;
+        fmt::format("the emptied log in {} can't be opened: {}", path_, status.ToString()));
   }
   return {};
 }
 
-std::expected<void, std::string> RocksLogStore::Impl::recover_entries(RestoredLog& log) const {
-  rocksdb::ReadOptions read_options;
-  read_options.verify_checksums = true;
-  read_options.fill_cache = false;
-  read_options.readahead_size = 4 << 20;
-  const std::unique_ptr<rocksdb::Iterator> it(db_->NewIterator(read_options, log_family_));
-  for (it->SeekToFirst(); it->Valid(); it->Next()) {
-    const auto index = parse_entry_key(view(it->key()));
-    if (!index) {
-      return std::unexpected(fmt::format("the log in {} holds {}", path_, index.error()));
-    }
-    const auto entry = decode_entry_record(*index, view(it->value()));
-    if (!entry) {
-      return std::unexpected(
-          fmt::format("log entry {} in {} is damaged: {}", *index, path_, entry.error()));
-    }
-    if (!log.add(*entry)) return std::unexpected(fmt::format("{} in {}", log.error(), path_));
-    if (options_.progress && *index % kProgressStep == 0) options_.progress(*index);
-  }
-  if (!it->status().ok()) {
-    return std::unexpected(fmt::format("the log in {} can't be read behind entry {}: {}", path_,
-                                       log.last_index(), it->status().ToString()));
-  }
-  const Position position = audit_.last.value_or(Position{});
-  if (log.last_index() != position.last_index || log.last_term() != position.last_term) {
-    return std::unexpected(fmt::format(
-        "the log in {} ends with entry {} of term {}, but entry {} of term {} was written last",
-        path_, log.last_index(), log.last_term(), position.last_index, position.last_term));
-  }
-  return {};
+std::expected<void, std::string> RocksLogStore::Impl::discard_log() {
+  if (!recovered_ || written_) die("discard_log() belongs between recover() and the first write");
+  LogFacts facts = {
+      .position =
+          Position{.write_number = write_number_, .extent = state_.extent(), .snapshot_index = 0},
+      .hard_state = hard_state_,
+      .snapshots = {}};
+  recovered_ = false;
+  return empty_log(facts);
 }
 
 // --- writing
 // --------------------------------------------------------------------------------------
 
-std::expected<void, std::string> RocksLogStore::Impl::write(
+std::expected<void, WriteError> RocksLogStore::Impl::write(
     std::span<const raft::Persist* const> batch) {
   if (!recovered_) die("write() was called before recover()");
   if (!failure_.empty()) {
-    return std::unexpected("nothing is written after a write that failed: " + failure_);
+    return std::unexpected(fatal("nothing is written after a write that failed: " + failure_));
   }
+  written_ = true;
   Draft draft = begin_draft();
   for (const raft::Persist* persist : batch) stage(*persist, draft);
-  if (!draft.needs_sync) {
-    hint_waits_ = hint_waits_ || draft.hard_state != hard_state_;
-    hard_state_ = draft.hard_state;
-    return {};
-  }
-  return commit(draft, /*sync=*/true);
+  if (draft.needs_sync) return commit(draft, /*sync=*/true);
+  hint_waits_ = hint_waits_ || draft.hard_state != hard_state_;
+  hard_state_ = draft.hard_state;
+  return {};
 }
 
 RocksLogStore::Impl::Draft RocksLogStore::Impl::begin_draft() const {
   Draft draft;
-  draft.extent = extent_;
+  draft.state = state_;
   draft.hard_state = hard_state_;
   return draft;
 }
 
 void RocksLogStore::Impl::stage(const raft::Persist& persist, Draft& draft) const {
-  check_fits(persist, draft.extent);
+  const raft::Index last_before = draft.state.extent().last_index;
+  draft.state.apply(persist);
   if (needs_sync(persist, draft.hard_state)) draft.needs_sync = true;
   if (persist.hard_state) draft.hard_state = *persist.hard_state;
-  if (!persist.entries.empty()) stage_entries(persist.entries, draft);
+  // What lies before the log's first index is not deleted: nobody looks there, see LogSweeper.
+  const LogExtent& extent = draft.state.extent();
+  stage_entries(persist.entries, draft);
+  if (!persist.entries.empty() || (persist.cut && persist.cut->replaces_log)) {
+    const raft::Index begin =
+        persist.entries.empty() ? extent.first_index : persist.entries.back().index + 1;
+    stage_deletions(begin, last_before, draft);
+  }
 }
 
 void RocksLogStore::Impl::stage_entries(const std::vector<raft::Entry>& entries,
@@ -277,46 +405,73 @@ void RocksLogStore::Impl::stage_entries(const std::vector<raft::Entry>& entries,
     const std::array<rocksdb::Slice, 2> value_parts = {
         rocksdb::Slice(header.data(), header.size()),
         entry.payload ? rocksdb::Slice(*entry.payload) : rocksdb::Slice()};
-    const rocksdb::Status status =
-        draft.updates.Put(log_family_, rocksdb::SliceParts(&key_part, 1),
-                          rocksdb::SliceParts(value_parts.data(), value_parts.size()));
-    if (!status.ok()) die("an entry can't be put into a batch: " + status.ToString());
+    check_put(draft.updates.Put(database_->log(), rocksdb::SliceParts(&key_part, 1),
+                                rocksdb::SliceParts(value_parts.data(), value_parts.size())),
+              "an entry");
   }
-  // One by one: a cut-off tail is short, and a range tombstone would burden every later read.
-  const raft::Entry& back = entries.back();
-  for (raft::Index index = back.index + 1; index <= draft.extent.last_index; ++index) {
-    const EntryKey key = entry_key(index);
-    const rocksdb::Status status = draft.updates.Delete(log_family_, slice(key));
-    if (!status.ok()) die("a deletion can't be put into a batch: " + status.ToString());
-  }
-  draft.extent = {.last_index = back.index, .last_term = back.term};
 }
 
-std::expected<void, std::string> RocksLogStore::Impl::commit(Draft& draft, bool sync) {
-  const Position position = {.write_number = write_number_ + 1,
-                             .last_index = draft.extent.last_index,
-                             .last_term = draft.extent.last_term};
-  rocksdb::Status status;
-  if (hint_waits_ || draft.hard_state != hard_state_) {
-    status = draft.updates.Put(meta_family_, kHardStateKey, encode_hard_state(draft.hard_state));
-    if (!status.ok()) die("the hard state can't be put into a batch: " + status.ToString());
+// One by one: a cut-off tail is short, and a range tombstone would burden every later read.
+void RocksLogStore::Impl::stage_deletions(raft::Index first, raft::Index last, Draft& draft) const {
+  for (raft::Index index = first; index <= last; ++index) {
+    const EntryKey key = entry_key(index);
+    check_put(draft.updates.Delete(database_->log(), slice(key)), "a deletion");
   }
-  status = draft.updates.Put(meta_family_, kPositionKey, encode_position(position));
-  if (!status.ok()) die("the position can't be put into a batch: " + status.ToString());
+}
 
+void RocksLogStore::Impl::stage_facts(uint64_t write_number, Draft& draft) const {
+  rocksdb::ColumnFamilyHandle* meta = database_->meta();
+  if (hint_waits_ || draft.hard_state != hard_state_) {
+    check_put(draft.updates.Put(meta, kHardStateKey, encode_hard_state(draft.hard_state)),
+              "the hard state");
+  }
+  if (!draft.state.shares_snapshots_with(state_)) {
+    check_put(draft.updates.Put(meta, kSnapshotsKey, encode_snapshots(draft.state.snapshots())),
+              "the record of snapshots");
+  }
+  const Position position = {.write_number = write_number,
+                             .extent = draft.state.extent(),
+                             .snapshot_index = draft.state.snapshot_index()};
+  check_put(draft.updates.Put(meta, kPositionKey, encode_position(position)), "the position");
+}
+
+std::expected<void, WriteError> RocksLogStore::Impl::commit(Draft& draft, bool sync) {
+  if (!room_.allows(draft.updates.GetDataSize())) {
+    return std::unexpected(
+        WriteError{.disk_full = true, .text = fmt::format("the disk of {} is full", path_)});
+  }
+  if (ran_full_ || listener_->background_full()) {
+    ran_full_ = true;
+    if (auto reopened = reopen(); !reopened) return reopened;
+  }
+  const uint64_t write_number = write_number_ + 1;
+  stage_facts(write_number, draft);
   rocksdb::WriteOptions write_options;
   write_options.sync = sync;
-  status = db_->Write(write_options, &draft.updates);
+  const rocksdb::Status status = database_->db().Write(write_options, &draft.updates);
   if (!status.ok()) {
-    failure_ = fmt::format("the log in {} can't be written: {}", path_, status.ToString());
-    return std::unexpected(failure_);
+    std::string text = fmt::format("the log in {} can't be written: {}", path_, status.ToString());
+    // After a sync that failed nothing is certain, for whatever reason it failed.
+    if (status.IsNoSpace() && !wal_space_->sync_failed()) {
+      ran_full_ = true;
+      return std::unexpected(WriteError{.disk_full = true, .text = std::move(text)});
+    }
+    failure_ = std::move(text);
+    return std::unexpected(fatal(failure_));
   }
-  extent_ = draft.extent;
-  hard_state_ = draft.hard_state;
-  write_number_ = position.write_number;
-  hint_waits_ = false;
-  last_index_ = extent_.last_index;
+  write_number_ = write_number;
+  take_over(draft);
   return {};
+}
+
+void RocksLogStore::Impl::take_over(Draft& draft) {
+  const bool cut = draft.state.extent().first_index != state_.extent().first_index;
+  state_ = std::move(draft.state);
+  hard_state_ = draft.hard_state;
+  hint_waits_ = false;
+  first_index_ = state_.extent().first_index;
+  last_index_ = state_.extent().last_index;
+  if (cut) sweeper_.request();
 }
 
 // --- reading
@@ -325,6 +480,10 @@ std::expected<void, std::string> RocksLogStore::Impl::commit(Draft& draft, bool 
 void RocksLogStore::Impl::read(raft::Index first, raft::Index last, size_t bytes_limit,
                                std::vector<raft::Entry>& out) const {
   if (first == 0 || first > last) die(fmt::format("entries {} to {} were asked for", first, last));
+  if (first < first_index_) {
+    die(fmt::format("entries {} to {} were asked for, but the log in {} begins at {}", first, last,
+                    path_, first_index_.load()));
+  }
   const EntryKey lower = entry_key(first);
   const EntryKey upper = entry_key(last + 1);
   const rocksdb::Slice upper_bound = slice(upper);
@@ -332,7 +491,10 @@ void RocksLogStore::Impl::read(raft::Index first, raft::Index last, size_t bytes
   read_options.verify_checksums = true;
   read_options.fill_cache = false;
   read_options.iterate_upper_bound = &upper_bound;
-  const std::unique_ptr<rocksdb::Iterator> it(db_->NewIterator(read_options, log_family_));
+  const std::shared_lock lock(database_mutex_);
+  if (!database_) die(fmt::format("the log in {} can't be read: it is closed", path_));
+  const std::unique_ptr<rocksdb::Iterator> it(
+      database_->db().NewIterator(read_options, database_->log()));
 
   size_t bytes = 0;
   raft::Index index = first;
@@ -341,7 +503,7 @@ void RocksLogStore::Impl::read(raft::Index first, raft::Index last, size_t bytes
     auto entry = decode_entry_record(index, view(it->value()));
     if (!entry) {
       die(fmt::format("log entry {} in {} is damaged: {}{}", index, path_, entry.error(),
-                      kWhatToDo));
+                      kStartAgain));
     }
     if (index > first && bytes + entry->bytes() > bytes_limit) return;
     bytes += entry->bytes();
@@ -349,18 +511,19 @@ void RocksLogStore::Impl::read(raft::Index first, raft::Index last, size_t bytes
   }
   if (!it->status().ok()) {
     die(fmt::format("log entry {} in {} can't be read: {}{}", index, path_, it->status().ToString(),
-                    kWhatToDo));
+                    kStartAgain));
   }
   if (index <= last) {
     die(fmt::format("log entry {} is missing in {}, which was asked for {} to {}{}", index, path_,
-                    first, last, kWhatToDo));
+                    first, last, kStartAgain));
   }
 }
 
 LogStoreStats RocksLogStore::Impl::stats() const {
   LogStoreStats stats;
   stats.last_index = last_index_;
-  stats.first_index = stats.last_index == 0 ? 0 : 1;
+  const raft::Index first_index = first_index_;
+  stats.first_index = first_index > stats.last_index ? 0 : first_index;
   std::error_code ignored;  // a file may vanish while we look
   for (const auto& file : std::filesystem::directory_iterator(path_, ignored)) {
     struct stat facts = {};
@@ -388,16 +551,25 @@ std::expected<std::unique_ptr<RocksLogStore>, std::string> RocksLogStore::open(
 std::expected<raft::Restored, std::string> RocksLogStore::recover() {
   return impl_->recover();
 }
-
-std::expected<void, std::string> RocksLogStore::write(std::span<const raft::Persist* const> batch) {
+const std::string& RocksLogStore::damage() const {
+  return impl_->damage();
+}
+std::vector<raft::SnapshotMeta> RocksLogStore::snapshots() const {
+  return impl_->snapshots();
+}
+std::expected<void, std::string> RocksLogStore::discard_log() {
+  return impl_->discard_log();
+}
+std::expected<void, WriteError> RocksLogStore::write(std::span<const raft::Persist* const> batch) {
   return impl_->write(batch);
 }
-
+bool RocksLogStore::disk_full() const {
+  return impl_->disk_full();
+}
 void RocksLogStore::read(raft::Index first, raft::Index last, size_t bytes_limit,
                          std::vector<raft::Entry>& out) const {
   impl_->read(first, last, bytes_limit, out);
 }
-
 LogStoreStats RocksLogStore::stats() const {
   return impl_->stats();
 }

@@ -1,5 +1,9 @@
-// The Raft log in RocksDB: column family `log` holds the entries, `meta` the hard state and the
-// position (record.h). A group of Persists is one write with one sync.
+// The Raft log in RocksDB: column family `log` holds the entries, `meta` the hard state, the
+// position and the recorded snapshots (record.h). A group of Persists is one write with one sync.
+//
+// A full disk: while there is too little room nothing is written. If RocksDB runs into the end of
+// the disk all the same, it refuses every further write for ever; it is then closed and opened
+// again once there is room, and its write-ahead log tells what is durable.
 #pragma once
 
 #include <cstddef>
@@ -26,6 +30,11 @@ struct RocksLogOptions {
   // Files of 1.25 * memtable_bytes that are kept ready for the write-ahead log (wal_space.h),
   // besides the one or two in use. 0: none.
   size_t spare_wal_files = 2;
+  // Writes wait while the disk has less room than this: what RocksDB may still have to flush, and
+  // some more. 0: seven times memtable_bytes.
+  uint64_t disk_reserve_bytes = 0;
+  // disk_full() is told this much before: for what is on its way already.
+  uint64_t disk_slack_bytes = uint64_t{128} << 20;
   // Called by recover() every so many entries with the index it has come to. May be empty.
   std::function<void(raft::Index)> progress = {};
   // Where files are; for tests of failing disks. Null: the machine's. Must outlive the store.
@@ -44,13 +53,18 @@ class RocksLogStore : public LogStore {
   RocksLogStore& operator=(const RocksLogStore&) = delete;
 
   std::expected<raft::Restored, std::string> recover() override;
+  const std::string& damage() const override;
+  std::vector<raft::SnapshotMeta> snapshots() const override;
+  std::expected<void, std::string> discard_log() override;
 
   // A group whose Persists do nothing but move the commit index needs no sync: that index is a
   // hint, and is written with the next group. A group with nothing in it is not written at all.
-  [[nodiscard]] std::expected<void, std::string> write(
+  [[nodiscard]] std::expected<void, WriteError> write(
       std::span<const raft::Persist* const> batch) override;
+  bool disk_full() const override;
 
-  // An entry that is missing or damaged ends the process with the facts.
+  // An entry that is missing or damaged ends the process with the facts; the next start repairs
+  // the log.
   void read(raft::Index first, raft::Index last, size_t bytes_limit,
             std::vector<raft::Entry>& out) const override;
 

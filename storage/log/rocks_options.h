@@ -11,6 +11,7 @@ inline constexpr char kMetaFamily[] = "meta";  // the keys below -> a fact
 
 inline constexpr char kHardStateKey[] = "hard_state";
 inline constexpr char kPositionKey[] = "position";
+inline constexpr char kSnapshotsKey[] = "snapshots";
 
 // `env` may be null for the default one.
 rocksdb::DBOptions log_db_options(rocksdb::Env* env);

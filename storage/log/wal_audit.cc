@@ -96,19 +96,19 @@ std::expected<TableFiles, std::string> look_at_table_files(const std::string& pa
   // A crash while the database was made leaves it without our families: nothing was ever written.
   if (std::ranges::find(families, kMetaFamily) == families.end()) return TableFiles{};
 
-  std::vector<rocksdb::ColumnFamilyDescriptor> descriptors;
-  for (const std::string& family : families) {
-    descriptors.emplace_back(family, log_family_options(kMemtableBytes));
-  }
+  // Without the entries: whatever has befallen them, the facts can still be told.
+  const std::vector<rocksdb::ColumnFamilyDescriptor> descriptors = {
+      {rocksdb::kDefaultColumnFamilyName, meta_family_options(kMemtableBytes)},
+      {kMetaFamily, meta_family_options(kMemtableBytes)}};
   std::vector<rocksdb::ColumnFamilyHandle*> handles;
   rocksdb::DB* raw = nullptr;
   status = rocksdb::DB::OpenForReadOnly(options, path, descriptors, &handles, &raw);
   if (!status.ok()) return std::unexpected(status.ToString());
   const std::unique_ptr<rocksdb::DB> db(raw);
 
-  const auto meta = std::ranges::find(handles, kMetaFamily, &rocksdb::ColumnFamilyHandle::GetName);
-  TableFiles found{.complete = true, .meta_family_id = (*meta)->GetID(), .flushed = {}};
-  const auto flushed = read_flushed_position(*db, *meta);
+  rocksdb::ColumnFamilyHandle* meta = handles[1];
+  TableFiles found{.complete = true, .meta_family_id = meta->GetID(), .flushed = {}};
+  const auto flushed = read_flushed_position(*db, meta);
   for (rocksdb::ColumnFamilyHandle* handle : handles) db->DestroyColumnFamilyHandle(handle);
   if (!flushed) return std::unexpected(flushed.error());
   found.flushed = *flushed;

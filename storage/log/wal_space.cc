@@ -58,6 +58,28 @@ class PreparedFile : public rocksdb::FSWritableFile {
   uint64_t end_ = 0;
 };
 
+// Remembers a sync that failed.
+class WatchedFile : public rocksdb::FSWritableFileOwnerWrapper {
+ public:
+  WatchedFile(std::unique_ptr<rocksdb::FSWritableFile> file, std::atomic<bool>& sync_failed)
+      : FSWritableFileOwnerWrapper(std::move(file)), sync_failed_(sync_failed) {}
+
+  IOStatus Sync(const IOOptions& options, IODebugContext* debug) override {
+    return note(FSWritableFileOwnerWrapper::Sync(options, debug));
+  }
+  IOStatus Fsync(const IOOptions& options, IODebugContext* debug) override {
+    return note(FSWritableFileOwnerWrapper::Fsync(options, debug));
+  }
+
+ private:
+  IOStatus note(IOStatus status) {
+    if (!status.ok()) sync_failed_ = true;
+    return status;
+  }
+
+  std::atomic<bool>& sync_failed_;
+};
+
 }  // namespace
 
 WalSpace::WalSpace(const std::shared_ptr<rocksdb::FileSystem>& base, std::string directory,
@@ -77,6 +99,7 @@ WalSpace::~WalSpace() {
 }
 
 void WalSpace::start() {
+  if (files_max_ == 0) return;
   adopt_leftovers();
   // RocksDB wants its first file at once.
   if (ready_.empty()) {
@@ -132,18 +155,29 @@ IOStatus WalSpace::NewWritableFile(const std::string& name, const rocksdb::FileO
       ready_.pop_back();
     }
   }
+  std::unique_ptr<rocksdb::FSWritableFile> file;
+  IOStatus status = IOStatus::NotFound("no spare is ready");
   if (!spare.empty()) {
     wake_.notify_one();  // to make another one
-    // RocksDB syncs the directory before it acknowledges a write to a new file.
-    IOStatus status = target()->RenameFile(spare, name, IOOptions(), debug);
-    std::unique_ptr<rocksdb::FSRandomRWFile> file;
-    if (status.ok()) status = target()->NewRandomRWFile(name, options, &file, debug);
-    if (status.ok()) {
-      *result = std::make_unique<PreparedFile>(std::move(file));
-      return status;
-    }
+    status = open_prepared(spare, name, options, &file, debug);
   }
-  return FileSystemWrapper::NewWritableFile(name, options, result, debug);
+  if (!status.ok()) status = FileSystemWrapper::NewWritableFile(name, options, &file, debug);
+  if (!status.ok()) return status;
+  if (is_wal(name)) file = std::make_unique<WatchedFile>(std::move(file), sync_failed_);
+  *result = std::move(file);
+  return status;
+}
+
+// RocksDB syncs the directory before it acknowledges a write to a new file.
+IOStatus WalSpace::open_prepared(const std::string& spare, const std::string& name,
+                                 const rocksdb::FileOptions& options,
+                                 std::unique_ptr<rocksdb::FSWritableFile>* result,
+                                 IODebugContext* debug) {
+  IOStatus status = target()->RenameFile(spare, name, IOOptions(), debug);
+  std::unique_ptr<rocksdb::FSRandomRWFile> file;
+  if (status.ok()) status = target()->NewRandomRWFile(name, options, &file, debug);
+  if (status.ok()) *result = std::make_unique<PreparedFile>(std::move(file));
+  return status;
 }
 
 IOStatus WalSpace::DeleteFile(const std::string& name, const IOOptions& options,

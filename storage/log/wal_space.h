@@ -15,6 +15,7 @@
 
 #include <rocksdb/file_system.h>
 
+#include <atomic>
 #include <condition_variable>
 #include <cstddef>
 #include <cstdint>
@@ -34,8 +35,12 @@ class WalSpace : public rocksdb::FileSystemWrapper {
            size_t files_max, size_t file_bytes);
   ~WalSpace() override;
 
-  // Starts to prepare spares; those that an earlier process left are used or removed. Returns when
-  // the first one is ready. `directory` exists.
+  // Whether a sync of a write-ahead log has ever failed: then nothing may be written again,
+  // whatever else RocksDB says of that write. Any thread.
+  bool sync_failed() const { return sync_failed_; }
+
+  // Starts to prepare spares (if any are wanted); those that an earlier process left are used or
+  // removed. Returns when the first one is ready. `directory` exists.
   void start();
 
   const char* Name() const override { return "raftkv.WalSpace"; }
@@ -46,6 +51,10 @@ class WalSpace : public rocksdb::FileSystemWrapper {
                                rocksdb::IODebugContext* debug) override;
 
  private:
+  rocksdb::IOStatus open_prepared(const std::string& spare, const std::string& name,
+                                  const rocksdb::FileOptions& options,
+                                  std::unique_ptr<rocksdb::FSWritableFile>* result,
+                                  rocksdb::IODebugContext* debug);
   bool is_wal(const std::string& name) const;
   bool is_right_size(uint64_t bytes) const;
   std::string spare_name(uint64_t number) const;
@@ -57,6 +66,8 @@ class WalSpace : public rocksdb::FileSystemWrapper {
   const std::string directory_;
   const size_t files_max_;
   const size_t file_bytes_;
+
+  std::atomic<bool> sync_failed_ = false;
 
   std::mutex mutex_;
   std::condition_variable wake_;

@@ -3,6 +3,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <chrono>
+#include <thread>
+
 #include "tests/contract/log_world.h"
 
 namespace raftkv::storage {
@@ -272,6 +275,288 @@ TEST_P(LogStoreContract, WrittenWorkSurvivesACrash) {
   EXPECT_EQ(restored->hard_state.vote, 1);
 }
 
+// --- cutting the log
+// ------------------------------------------------------------------------------
+
+std::vector<std::string> entries_of(raft::Index first, raft::Index last, raft::Term term = 1) {
+  std::vector<std::string> expected;
+  for (raft::Index index = first; index <= last; ++index) {
+    expected.push_back(describe(entry(index, term)));
+  }
+  return expected;
+}
+
+TEST_P(LogStoreContract, ACutDropsWhatIsBeforeItAndRecordsTheSnapshot) {
+  start();
+  write(store(), Write().append(1, 1).append(2, 1).append(3, 2).append(4, 2).append(5, 3));
+  write(store(), Write().cut(4, 2, 4));
+  EXPECT_EQ(store().stats().first_index, 4);
+  EXPECT_THAT(describe(read(store(), 4, 5)),
+              ElementsAre(describe(entry(4, 2)), describe(entry(5, 3))));
+  const raft::Restored restored = world_->reopen();
+  EXPECT_EQ(restored.first_index, 4);
+  EXPECT_EQ(restored.base_term, 2);
+  EXPECT_EQ(restored.last_index, 5);
+  EXPECT_EQ(restored.snapshot, snapshot(4, 2));
+  EXPECT_THAT(restored.term_starts, ElementsAre(raft::TermStart{.term = 2, .first_index = 4},
+                                                raft::TermStart{.term = 3, .first_index = 5}));
+  EXPECT_EQ(restored.lost_up_to, 0);
+  EXPECT_THAT(contents(store(), restored).entries,
+              ElementsAre(describe(entry(4, 2)), describe(entry(5, 3))));
+}
+
+TEST_P(LogStoreContract, ACutMayKeepATailBeforeTheSnapshotOrNothingAtAll) {
+  start();
+  fill(store(), 9);
+  write(store(), Write().cut(8, 1, 3));
+  EXPECT_EQ(log(), entries_of(3, 9));
+  write(store(), Write().cut(9, 1, 10));
+  const raft::Restored restored = world_->reopen();
+  EXPECT_EQ(restored.first_index, 10);
+  EXPECT_EQ(restored.last_index, 9);
+  EXPECT_EQ(restored.base_term, 1);
+  EXPECT_EQ(restored.last_time_us, time_of(9)) << "the snapshot's";
+  EXPECT_THAT(restored.term_starts, IsEmpty());
+  EXPECT_EQ(store().stats().first_index, 0);
+  EXPECT_EQ(store().stats().last_index, 9);
+  write(store(), Write().append(10, 4));
+  EXPECT_EQ(log(), entries_of(10, 10, 4));
+}
+
+TEST_P(LogStoreContract, AnEarlierCutIsNotUndone) {
+  start();
+  fill(store(), 9);
+  write(store(), Write().cut(6, 1, 5));
+  write(store(), Write().cut(8, 1, 2));
+  const raft::Restored restored = world_->reopen();
+  EXPECT_EQ(restored.first_index, 5);
+  EXPECT_EQ(restored.snapshot.index, 8);
+}
+
+TEST_P(LogStoreContract, ACutAndTheEntriesOfItsPersistAreOneWrite) {
+  start();
+  fill(store(), 5);
+  write_group(store(), {Write().append(6, 1), Write().hard_state(3, 2).cut(5, 1, 4).append(6, 3),
+                        Write().append(7, 3)});
+  const Contents found = world_->reopened_contents();
+  EXPECT_EQ(found.first_index, 4);
+  EXPECT_EQ(found.hard_state.term, 3);
+  EXPECT_THAT(found.entries, ElementsAre(describe(entry(4, 1)), describe(entry(5, 1)),
+                                         describe(entry(6, 3)), describe(entry(7, 3))));
+}
+
+TEST_P(LogStoreContract, AnInstalledSnapshotBeginsTheLogAnewBehindIt) {
+  start();
+  fill(store(), 5);
+  write(store(), Write().install(100, 7));
+  raft::Restored restored = world_->reopen();
+  EXPECT_EQ(restored.first_index, 101);
+  EXPECT_EQ(restored.last_index, 100);
+  EXPECT_EQ(restored.base_term, 7);
+  EXPECT_EQ(restored.snapshot, snapshot(100, 7));
+  EXPECT_EQ(restored.last_time_us, time_of(100));
+  write(store(), Write().append(101, 7).append(102, 8));
+  restored = world_->reopen();
+  EXPECT_EQ(restored.last_index, 102);
+  EXPECT_THAT(contents(store(), restored).entries,
+              ElementsAre(describe(entry(101, 7)), describe(entry(102, 8))));
+}
+
+TEST_P(LogStoreContract, AnInstalledSnapshotThatContradictsTheLogLeavesNothingOfIt) {
+  start();
+  fill(store(), 20);
+  write(store(), Write().hard_state(2, 0).install(10, 2).append(11, 2, "new"));
+  const Contents found = world_->reopened_contents();
+  EXPECT_EQ(found.first_index, 11);
+  EXPECT_THAT(found.entries, ElementsAre(describe(entry(11, 2, "new"))));
+  write(store(), Write().append(12, 2, "newer"));
+  EXPECT_THAT(log(), ElementsAre(describe(entry(11, 2, "new")), describe(entry(12, 2, "newer"))));
+}
+
+TEST_P(LogStoreContract, AnInstallInsideAGroupDropsWhatTheGroupWroteBefore) {
+  start();
+  fill(store(), 3);
+  write_group(store(), {Write().append(4, 1).append(5, 1).append(6, 1), Write().install(4, 2)});
+  EXPECT_THAT(log(), IsEmpty());
+  EXPECT_EQ(store().stats().last_index, 4);
+}
+
+TEST_P(LogStoreContract, TheNewestSnapshotAndTheOneBeforeAreRecorded) {
+  start();
+  EXPECT_THAT(store().snapshots(), IsEmpty());
+  fill(store(), 9);
+  write(store(), Write().cut(3, 1, 1));
+  write(store(), Write().cut(5, 1, 1));
+  write(store(), Write().cut(5, 1, 2));  // told again
+  EXPECT_THAT(store().snapshots(), ElementsAre(snapshot(5, 1), snapshot(3, 1)));
+  write(store(), Write().cut(9, 1, 4));
+  world_->reopen();
+  EXPECT_THAT(store().snapshots(), ElementsAre(snapshot(9, 1), snapshot(5, 1)));
+  write(store(), Write().install(50, 6));
+  world_->reopen();
+  EXPECT_THAT(store().snapshots(), ElementsAre(snapshot(50, 6), snapshot(9, 1)));
+}
+
+TEST_P(LogStoreContract, MembershipsOfTheLogAreRestored) {
+  start();
+  write(store(), Write().append(membership_entry(1, 1, 70)).append(2, 1));
+  write(store(), Write().append(membership_entry(3, 1, 71)).append(4, 1));
+  write(store(), Write().append(membership_entry(5, 1, 72)).append(6, 1));
+  write(store(), Write().append(5, 2));  // a membership that is taken back
+  write(store(), Write().cut(2, 1, 2));
+  const raft::Restored restored = world_->reopen();
+  EXPECT_THAT(restored.memberships,
+              ElementsAre(raft::MembershipAt{.index = 3, .membership = membership(71)}));
+}
+
+TEST_P(LogStoreContract, ACutIsDurable) {
+  start();
+  fill(store(), 9);
+  write(store(), Write().cut(7, 1, 6));
+  world_->crash();
+  const auto restored = store().recover();
+  ASSERT_TRUE(restored) << restored.error();
+  EXPECT_EQ(restored->first_index, 6);
+  EXPECT_EQ(restored->snapshot.index, 7);
+}
+
+TEST_P(LogStoreContract, BytesStayBoundedUnderEndlessWriting) {
+  constexpr raft::Index kCount = 6000;  // of 4000 bytes: 24 MB
+  constexpr raft::Index kTail = 50;
+  start();
+  uint64_t most = 0;
+  for (raft::Index index = 1; index <= kCount; ++index) {
+    write(store(), Write().append(index, 1, std::string(4000, 'x')));
+    if (index % 100 == 0) write(store(), Write().cut(index, 1, index - kTail));
+    if (index % 100 == 99) most = std::max(most, store().stats().bytes_on_disk);
+  }
+  // Write-ahead logs, spares, table files that hold the cut: a few times the 1 MB memtable.
+  EXPECT_LT(most, 12 << 20);
+  const raft::Restored restored = world_->reopen();
+  EXPECT_EQ(restored.first_index, kCount - kTail);
+  EXPECT_EQ(restored.last_index, kCount);
+  EXPECT_EQ(read(store(), kCount - kTail, kCount).size(), kTail + 1);
+}
+
+// --- damage
+// ---------------------------------------------------------------------------------------
+
+TEST_P(LogStoreContract, ADamagedEntryEmptiesTheLogAndIsTold) {
+  start();
+  fill(store(), 9);
+  write(store(), Write().hard_state(5, 3, 8));
+  world_->damage_and_restart(4);
+  raft::Restored restored = *store().recover();
+  EXPECT_THAT(store().damage(), testing::HasSubstr("log entry 4"));
+  EXPECT_EQ(restored.lost_up_to, 9);
+  EXPECT_EQ(restored.first_index, 1);
+  EXPECT_EQ(restored.last_index, 0);
+  EXPECT_EQ(restored.hard_state, (raft::HardState{.term = 5, .vote = 3, .commit = 0}));
+  EXPECT_THAT(contents(store(), restored).entries, IsEmpty());
+}
+
+TEST_P(LogStoreContract, ADamagedLogBeginsBehindTheNewestSnapshot) {
+  start();
+  fill(store(), 9);
+  write(store(), Write().hard_state(1, 1, 8).cut(6, 1, 5));
+  world_->damage_and_restart(8);
+  const raft::Restored restored = *store().recover();
+  EXPECT_EQ(restored.snapshot, snapshot(6, 1));
+  EXPECT_EQ(restored.first_index, 7);
+  EXPECT_EQ(restored.last_index, 6);
+  EXPECT_EQ(restored.base_term, 1);
+  EXPECT_EQ(restored.last_time_us, time_of(6));
+  EXPECT_EQ(restored.lost_up_to, 9);
+  EXPECT_EQ(restored.hard_state.commit, 6);
+}
+
+TEST_P(LogStoreContract, WhatWasLostIsRememberedUntilTheLogHasReachedItAgain) {
+  start();
+  fill(store(), 9);
+  world_->damage_and_restart(9);
+  ASSERT_TRUE(store().recover());
+  EXPECT_EQ(world_->reopen().lost_up_to, 9) << "an emptied log lost its memory";
+  EXPECT_THAT(store().damage(), IsEmpty()) << "it is told once";
+  for (raft::Index index = 1; index <= 8; ++index) {
+    write(store(), Write().append(index, 2, "again"));
+    const raft::Restored restored = world_->reopen();
+    EXPECT_EQ(restored.lost_up_to, 9);
+    EXPECT_EQ(restored.last_index, index);
+  }
+  write(store(), Write().append(9, 2, "again"));
+  EXPECT_EQ(world_->reopen().lost_up_to, 0);
+  write(store(), Write().append(4, 3));
+  EXPECT_EQ(world_->reopen().lost_up_to, 0) << "what was once reached was not lost";
+}
+
+TEST_P(LogStoreContract, AnInstalledSnapshotMayCoverWhatWasLost) {
+  start();
+  fill(store(), 9);
+  world_->damage_and_restart(2);
+  ASSERT_TRUE(store().recover());
+  write(store(), Write().install(8, 2));
+  EXPECT_EQ(world_->reopen().lost_up_to, 9);
+  write(store(), Write().install(9, 2));
+  EXPECT_EQ(world_->reopen().lost_up_to, 0);
+}
+
+TEST_P(LogStoreContract, DamageInTheSecondLifeOfADamagedLogForgetsNothing) {
+  start();
+  fill(store(), 9);
+  world_->damage_and_restart(2);
+  ASSERT_TRUE(store().recover());
+  write(store(), Write().append(1, 2).append(2, 2).append(3, 2));
+  world_->damage_and_restart(3);
+  const raft::Restored restored = *store().recover();
+  EXPECT_EQ(restored.lost_up_to, 9);
+  EXPECT_EQ(restored.last_index, 0);
+}
+
+TEST_P(LogStoreContract, ADiscardedLogIsEmptyFromItsBeginningAndRemembersWhatItHeld) {
+  start();
+  fill(store(), 9);
+  write(store(), Write().hard_state(4, 2, 9).cut(8, 1, 6));
+  world_->reopen();
+  const auto discarded = store().discard_log();
+  ASSERT_TRUE(discarded) << discarded.error();
+  const auto again = store().recover();
+  ASSERT_TRUE(again) << again.error();
+  for (const raft::Restored& restored : {*again, world_->reopen()}) {
+    EXPECT_EQ(restored.lost_up_to, 9);
+    EXPECT_EQ(restored.first_index, 1);
+    EXPECT_EQ(restored.last_index, 0);
+    EXPECT_EQ(restored.snapshot.index, 0);
+    EXPECT_EQ(restored.hard_state, (raft::HardState{.term = 4, .vote = 2, .commit = 0}));
+  }
+  EXPECT_THAT(store().snapshots(), IsEmpty());
+  write(store(), Write().append(1, 5, "anew"));
+  EXPECT_THAT(log(), ElementsAre(describe(entry(1, 5, "anew"))));
+}
+
+// --- a full disk
+// ----------------------------------------------------------------------------------
+
+TEST_P(LogStoreContract, AFullDiskRefusesAWriteWhichSucceedsOnceThereIsRoom) {
+  start();
+  write(store(), Write().hard_state(1, 1).append(1, 1, "before"));
+  world_->set_disk_full(true);
+  const Write more = Write().hard_state(2, 2).append(2, 2, "waits");
+  const raft::Persist* group[] = {&more.get()};
+  for (int attempt = 0; attempt < 3; ++attempt) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(attempt * 150));
+    const auto refused = store().write(group);
+    if (refused) continue;  // it looks at the disk now and then only
+    EXPECT_TRUE(refused.error().disk_full) << refused.error().text;
+    EXPECT_TRUE(store().disk_full());
+    EXPECT_THAT(describe(read(store(), 1, 1)), ElementsAre(describe(entry(1, 1, "before"))));
+  }
+  EXPECT_TRUE(store().disk_full());
+  world_->set_disk_full(false);
+  EXPECT_TRUE(store().write(group));
+  EXPECT_FALSE(store().disk_full());
+  EXPECT_THAT(log(), ElementsAre(describe(entry(1, 1, "before")), describe(entry(2, 2, "waits"))));
+}
+
 class LogStoreContractDeathTest : public LogStoreContract {
  protected:
   LogStoreContractDeathTest() { GTEST_FLAG_SET(death_test_style, "threadsafe"); }
@@ -301,6 +586,31 @@ TEST_P(LogStoreContractDeathTest, AnEntryThatIsNotThereCannotBeRead) {
   fill(store(), 2);
   EXPECT_DEATH(read(store(), 2, 3), "3");
   EXPECT_DEATH(read(store(), 0, 1), "entries 0 to 1 were asked for");
+}
+
+TEST_P(LogStoreContractDeathTest, WhatWasCutOffCannotBeReadOrWritten) {
+  start();
+  fill(store(), 9);
+  write(store(), Write().cut(8, 1, 6));
+  EXPECT_DEATH(read(store(), 5, 7), "the log.* begins at 6");
+  EXPECT_DEATH(write(store(), Write().append(5, 2)), "a log that begins at 6");
+}
+
+TEST_P(LogStoreContractDeathTest, ACutThatDoesNotFitIsAProgrammersMistake) {
+  start();
+  fill(store(), 5);
+  EXPECT_DEATH(write(store(), Write().cut(4, 1, 6)), "begin at 6 behind a snapshot at 4");
+  EXPECT_DEATH(write(store(), Write().cut(6, 1, 3)), "snapshot at 6 .* which has 1 to 5");
+  EXPECT_DEATH(write(store(), Write().cut(4, 2, 3)), "at 4 has term 2, but the entry has term 1");
+  write(store(), Write().cut(4, 1, 3));
+  EXPECT_DEATH(write(store(), Write().cut(3, 1, 3)), "snapshot at 3 was to follow one at 4");
+  EXPECT_DEATH(write(store(), Write().install(3, 1)), "snapshot at 3 was to follow one at 4");
+}
+
+TEST_P(LogStoreContractDeathTest, ALogIsNotDiscardedOnceItIsWritten) {
+  start();
+  fill(store(), 1);
+  EXPECT_DEATH((void)store().discard_log(), "between recover.. and the first write");
 }
 
 TEST_P(LogStoreContractDeathTest, NothingIsWrittenBeforeRecovery) {

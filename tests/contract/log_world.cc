@@ -2,20 +2,48 @@
 
 #include <fmt/format.h>
 #include <gtest/gtest.h>
+#include <rocksdb/db.h>
+#include <rocksdb/env.h>
+#include <rocksdb/file_system.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <cstdlib>
 #include <utility>
 
+#include "raft/codec.h"
 #include "storage/log/memory_log_store.h"
+#include "storage/log/rocks_database.h"
 #include "storage/log/rocks_log_store.h"
 
 namespace raftkv::storage {
 namespace {
 
+// A disk that says how much room it has as it is told.
+class RoomyFileSystem : public rocksdb::FileSystemWrapper {
+ public:
+  RoomyFileSystem() : FileSystemWrapper(rocksdb::FileSystem::Default()) {}
+  const char* Name() const override { return "raftkv.RoomyFileSystem"; }
+  rocksdb::IOStatus GetFreeSpace(const std::string& /*path*/, const rocksdb::IOOptions& /*options*/,
+                                 uint64_t* free, rocksdb::IODebugContext* /*debug*/) override {
+    *free = full_ ? 0 : uint64_t{1} << 40;
+    return rocksdb::IOStatus::OK();
+  }
+  void set_full(bool full) { full_ = full; }
+
+ private:
+  std::atomic<bool> full_ = false;
+};
+
 class RocksWorld : public StoreWorld {
  public:
-  explicit RocksWorld(const RocksLogOptions& options) : options_(options) { open(); }
+  explicit RocksWorld(const RocksLogOptions& options)
+      : disk_(std::make_shared<RoomyFileSystem>()),
+        env_(rocksdb::NewCompositeEnv(disk_)),
+        options_(options) {
+    options_.env = env_.get();
+    open();
+  }
 
   LogStore& store() override { return *store_; }
   void restart() override {
@@ -25,6 +53,12 @@ class RocksWorld : public StoreWorld {
   // Written files outlive the process in the page cache, so a kill is a restart that skips the
   // destructor's work; the child process of rocks_crash_test.cc dies for real.
   void crash() override { restart(); }
+  void damage_and_restart(raft::Index index) override {
+    store_.reset();
+    damage_entry(dir_ / "log", index);
+    open();
+  }
+  void set_disk_full(bool full) override { disk_->set_full(full); }
 
  private:
   void open() {
@@ -34,6 +68,8 @@ class RocksWorld : public StoreWorld {
   }
 
   TempDir dir_;
+  std::shared_ptr<RoomyFileSystem> disk_;
+  std::unique_ptr<rocksdb::Env> env_;
   RocksLogOptions options_;
   std::unique_ptr<RocksLogStore> store_;
 };
@@ -43,6 +79,11 @@ class MemoryWorld : public StoreWorld {
   LogStore& store() override { return store_; }
   void restart() override { store_.crash(store_.staged(), /*keep_hint=*/true); }
   void crash() override { store_.crash(0); }
+  void damage_and_restart(raft::Index index) override {
+    restart();
+    store_.damage(index);
+  }
+  void set_disk_full(bool full) override { store_.set_disk_full(full); }
 
  private:
   MemoryLogStore store_;
@@ -103,6 +144,22 @@ TempDir::~TempDir() {
   std::filesystem::remove_all(path_, ignored);
 }
 
+void damage_entry(const std::string& path, raft::Index index) {
+  auto database = RocksDatabase::open(path, RocksDatabase::Mode::kReadWrite,
+                                      {.env = rocksdb::Env::Default(), .listener = nullptr});
+  if (!database) throw std::runtime_error(database.error().ToString());
+  rocksdb::DB& db = (*database)->db();
+  rocksdb::ColumnFamilyHandle* log = (*database)->log();
+  const EntryKey key = entry_key(index);
+  const rocksdb::Slice key_slice(key.data(), key.size());
+  std::string record;
+  rocksdb::Status status = db.Get({}, log, key_slice, &record);
+  record.back() = static_cast<char>(record.back() ^ 0x10);
+  if (status.ok()) status = db.Put({}, log, key_slice, record);
+  if (status.ok()) status = db.Flush({}, {log, (*database)->meta()});
+  if (!status.ok()) throw std::runtime_error(status.ToString());
+}
+
 raft::Entry entry(raft::Index index, raft::Term term, const std::string& payload) {
   raft::Entry made{.term = term,
                    .index = index,
@@ -111,6 +168,39 @@ raft::Entry entry(raft::Index index, raft::Term term, const std::string& payload
                    .payload = nullptr};
   if (!payload.empty()) made.payload = std::make_shared<const std::string>(payload);
   return made;
+}
+
+raft::Membership membership(uint64_t generation) {
+  raft::Membership made{.voters = {1, 2, 3}, .outgoing_voters = {}, .learners = {}, .contexts = {}};
+  for (const raft::NodeId id : made.voters) {
+    made.contexts[id] = fmt::format("address {} of {}", generation, id);
+  }
+  return made;
+}
+
+raft::Entry membership_entry(raft::Index index, raft::Term term, uint64_t generation) {
+  raft::Entry made = entry(index, term);
+  made.kind = raft::EntryKind::kMembership;
+  std::string payload;
+  raft::encode_membership(membership(generation), payload);
+  made.payload = std::make_shared<const std::string>(std::move(payload));
+  return made;
+}
+
+raft::SnapshotMeta snapshot(raft::Index index, raft::Term term) {
+  return {.index = index, .term = term, .time_us = time_of(index), .membership = membership(index)};
+}
+
+Write& Write::cut(raft::Index index, raft::Term term, raft::Index first_index) {
+  persist_.cut = raft::LogCut{
+      .snapshot = snapshot(index, term), .first_index = first_index, .replaces_log = false};
+  return *this;
+}
+
+Write& Write::install(raft::Index index, raft::Term term) {
+  persist_.cut = raft::LogCut{
+      .snapshot = snapshot(index, term), .first_index = index + 1, .replaces_log = true};
+  return *this;
 }
 
 Write& Write::hard_state(raft::Term term, raft::NodeId vote, raft::Index commit) {
@@ -138,7 +228,7 @@ void write_group(LogStore& store, const std::vector<Write>& group) {
   std::vector<const raft::Persist*> pointers;
   for (const Write& write : group) pointers.push_back(&write.get());
   const auto written = store.write(pointers);
-  ASSERT_TRUE(written) << written.error();
+  ASSERT_TRUE(written) << written.error().text;
 }
 
 void write(LogStore& store, const Write& persist) {
@@ -168,19 +258,32 @@ std::vector<raft::Entry> read(const LogStore& store, raft::Index first, raft::In
 }
 
 Contents contents(const LogStore& store, const raft::Restored& restored) {
-  Contents found{.hard_state = restored.hard_state, .entries = {}};
+  Contents found{.hard_state = restored.hard_state,
+                 .first_index = restored.first_index,
+                 .base_term = restored.base_term,
+                 .snapshot = restored.snapshot,
+                 .lost_up_to = restored.lost_up_to,
+                 .entries = {}};
   std::vector<raft::Entry> entries;
-  if (restored.last_index > 0) entries = read(store, 1, restored.last_index);
+  if (restored.last_index >= restored.first_index) {
+    entries = read(store, restored.first_index, restored.last_index);
+  }
   found.entries = describe(entries);
 
-  EXPECT_EQ(entries.size(), restored.last_index);
-  EXPECT_EQ(restored.last_time_us, entries.empty() ? 0 : entries.back().time_us);
+  EXPECT_EQ(restored.first_index + entries.size(), restored.last_index + 1);
+  EXPECT_EQ(restored.last_time_us,
+            entries.empty() ? restored.snapshot.time_us : entries.back().time_us);
+  EXPECT_LE(restored.first_index, restored.snapshot.index + 1);
+  EXPECT_TRUE(entries.empty() || entries.front().term >= restored.base_term);
   std::vector<raft::TermStart> starts;
+  std::vector<raft::Index> memberships;
   for (const raft::Entry& entry : entries) {
     if (starts.empty() || starts.back().term != entry.term) {
       starts.push_back({.term = entry.term, .first_index = entry.index});
     }
+    if (entry.kind == raft::EntryKind::kMembership) memberships.push_back(entry.index);
   }
+  EXPECT_EQ(restored.memberships.size(), memberships.size());
   EXPECT_EQ(restored.term_starts, starts);
   return found;
 }

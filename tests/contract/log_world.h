@@ -36,6 +36,11 @@ constexpr uint64_t time_of(raft::Index index) {
 }
 
 raft::Entry entry(raft::Index index, raft::Term term, const std::string& payload = "payload");
+// Three voters; `generation` tells memberships apart.
+raft::Membership membership(uint64_t generation);
+raft::Entry membership_entry(raft::Index index, raft::Term term, uint64_t generation);
+// Its time is that of the entry, its membership's generation is its index.
+raft::SnapshotMeta snapshot(raft::Index index, raft::Term term);
 
 // A Persist, made by chaining: Write().term(2).append(5, 2).append(6, 2)
 class Write {
@@ -43,6 +48,10 @@ class Write {
   Write& hard_state(raft::Term term, raft::NodeId vote = 0, raft::Index commit = 0);
   Write& append(raft::Index index, raft::Term term, const std::string& payload = "payload");
   Write& append(raft::Entry entry);
+  // Records a snapshot at `index`, and drops what is before `first_index`.
+  Write& cut(raft::Index index, raft::Term term, raft::Index first_index);
+  // Replaces the whole log by a snapshot at `index`.
+  Write& install(raft::Index index, raft::Term term);
   Write& sequence(uint64_t sequence);
   const raft::Persist& get() const { return persist_; }
 
@@ -58,8 +67,12 @@ void fill(LogStore& store, raft::Index last, raft::Term term = 1);
 
 // Everything that a store holds, readable and comparable.
 struct Contents {
-  raft::HardState hard_state;
-  std::vector<std::string> entries;  // described by describe()
+  raft::HardState hard_state{};
+  raft::Index first_index = 1;
+  raft::Term base_term = 0;
+  raft::SnapshotMeta snapshot{};
+  raft::Index lost_up_to = 0;
+  std::vector<std::string> entries{};  // described by describe()
 
   friend bool operator==(const Contents&, const Contents&) = default;
 };
@@ -70,6 +83,10 @@ std::vector<raft::Entry> read(const LogStore& store, raft::Index first, raft::In
 // `restored` is what recover() of `store` returned. Fails the test if the two disagree.
 Contents contents(const LogStore& store, const raft::Restored& restored);
 
+// Flips a bit in an entry of the closed RocksDB store at `path`, in its record, under intact
+// blocks.
+void damage_entry(const std::string& path, raft::Index index);
+
 // A store that can be closed and opened again.
 class StoreWorld {
  public:
@@ -79,6 +96,11 @@ class StoreWorld {
   virtual void restart() = 0;
   // The process is killed, and what was not synced is lost.
   virtual void crash() = 0;
+
+  // The process ends cleanly, an entry is damaged on disk, and the process starts again.
+  virtual void damage_and_restart(raft::Index index) = 0;
+  // From now on the disk has no room (or has room again).
+  virtual void set_disk_full(bool full) = 0;
 
   // restart() and recover(), which must succeed.
   raft::Restored reopen();

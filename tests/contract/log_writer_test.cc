@@ -4,6 +4,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <condition_variable>
 #include <mutex>
 #include <numeric>
@@ -25,13 +26,19 @@ class GatedStore : public LogStore {
  public:
   std::expected<raft::Restored, std::string> recover() override { return raft::Restored{}; }
 
-  std::expected<void, std::string> write(std::span<const raft::Persist* const> batch) override {
+  const std::string& damage() const override { return damage_; }
+  std::vector<raft::SnapshotMeta> snapshots() const override { return {}; }
+  std::expected<void, std::string> discard_log() override { return {}; }
+  bool disk_full() const override { return nearly_full_; }
+
+  std::expected<void, WriteError> write(std::span<const raft::Persist* const> batch) override {
     std::unique_lock lock(mutex_);
     ++entered_;
     changed_.notify_all();
     changed_.wait(lock, [this] { return open_ || passes_ > 0; });
     if (passes_ > 0) --passes_;
-    if (fails_) return std::unexpected("the disk is gone");
+    if (fails_) return std::unexpected(WriteError{.disk_full = false, .text = "the disk is gone"});
+    if (full_) return std::unexpected(WriteError{.disk_full = true, .text = "no room"});
     std::vector<uint64_t> group;
     for (const raft::Persist* persist : batch) group.push_back(persist->token.sequence);
     groups_.push_back(group);
@@ -55,6 +62,11 @@ class GatedStore : public LogStore {
     const std::lock_guard lock(mutex_);
     fails_ = true;
   }
+  void set_full(bool full) {
+    const std::lock_guard lock(mutex_);
+    full_ = full;
+  }
+  void set_nearly_full(bool nearly_full) { nearly_full_ = nearly_full; }
   // Waits until the writer has begun its `count`th write.
   void await_write(size_t count) {
     std::unique_lock lock(mutex_);
@@ -70,6 +82,9 @@ class GatedStore : public LogStore {
   std::condition_variable changed_;
   bool open_ = false;
   bool fails_ = false;
+  bool full_ = false;
+  std::atomic<bool> nearly_full_ = false;
+  std::string damage_;
   size_t passes_ = 0;
   size_t entered_ = 0;
   std::vector<std::vector<uint64_t>> groups_;
@@ -206,6 +221,42 @@ TEST_F(Writer, TheEndWritesWhatIsQueued) {
 
 TEST_F(Writer, AnIdleWriterEndsAtOnce) {
   auto writer = make();
+  writer.reset();
+  EXPECT_THAT(store_.groups(), IsEmpty());
+}
+
+TEST_F(Writer, AFullDiskKeepsTheQueueWaitingAndThenAllIsWrittenOnceInOrder) {
+  store_.set_full(true);
+  store_.open();
+  auto writer = make();
+  EXPECT_FALSE(writer->disk_full());
+  writer->submit(numbered(1));
+  store_.await_write(1);
+  writer->submit(numbered(2));
+  store_.await_write(3);  // tried again and again
+  EXPECT_TRUE(writer->disk_full());
+  EXPECT_EQ(owner_.calls(), 1) << "the owner was not woken to see it";
+  EXPECT_THAT(writer->take_durable(), IsEmpty());
+  store_.set_full(false);
+  EXPECT_THAT(owner_.await(*writer, 2), ElementsAre(1, 2));
+  EXPECT_FALSE(writer->disk_full());
+  EXPECT_THAT(store_.groups(), ElementsAre(ElementsAre(1), ElementsAre(2)));
+}
+
+TEST_F(Writer, ADiskThatIsNearlyFullIsToldBeforeAWriteHasToWait) {
+  auto writer = make();
+  store_.set_nearly_full(true);
+  EXPECT_TRUE(writer->disk_full());
+  store_.set_nearly_full(false);
+  EXPECT_FALSE(writer->disk_full());
+}
+
+TEST_F(Writer, AWriterThatWaitsForRoomEndsAllTheSame) {
+  store_.set_full(true);
+  store_.open();
+  auto writer = make();
+  writer->submit(numbered(1));
+  store_.await_write(2);
   writer.reset();
   EXPECT_THAT(store_.groups(), IsEmpty());
 }

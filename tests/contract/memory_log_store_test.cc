@@ -97,13 +97,58 @@ TEST_F(MemoryStore, AFailedSyncLeavesNothingDurableAndTheStoreUnusableUntilACras
   EXPECT_EQ(crash(0).last_index, 1);
 }
 
-TEST_F(MemoryStore, ADamagedEntryIsNoticedByRecovery) {
+TEST_F(MemoryStore, AStagedCutIsLostInACrash) {
+  stage(Write().sequence(1).append(1, 1).append(2, 1).append(3, 1));
+  sync();
+  stage(Write().sequence(2).cut(2, 1, 3));
+  EXPECT_EQ(store_.stats().first_index, 1) << "what is staged is not there yet";
+  EXPECT_EQ(crash(0).first_index, 1);
+  stage(Write().sequence(3).cut(2, 1, 3));
+  const raft::Restored restored = crash(1);
+  EXPECT_EQ(restored.first_index, 3);
+  EXPECT_EQ(restored.snapshot, snapshot(2, 1));
+}
+
+TEST_F(MemoryStore, AStagedInstallIsLostInACrash) {
+  stage(Write().sequence(1).append(1, 1).append(2, 1));
+  sync();
+  stage(Write().sequence(2).install(9, 2));
+  stage(Write().sequence(3).append(10, 2));
+  EXPECT_EQ(crash(0).last_index, 2);
+  stage(Write().sequence(2).install(9, 2));
+  stage(Write().sequence(3).append(10, 2));
+  EXPECT_EQ(crash(1).last_index, 9);
+}
+
+TEST_F(MemoryStore, DamagedFactsAreRefused) {
   fill(store_, 3);
-  store_.damage(2);
+  store_.damage_facts();
   store_.crash(0);
   const auto restored = store_.recover();
   ASSERT_FALSE(restored);
-  EXPECT_THAT(restored.error(), HasSubstr("log entry 2 is damaged"));
+  EXPECT_THAT(restored.error(), HasSubstr("remove the node from the cluster"));
+}
+
+TEST_F(MemoryStore, OnAFullDiskWhatIsStagedStaysStaged) {
+  stage(Write().sequence(1).append(1, 1));
+  store_.set_disk_full(true);
+  const auto full = store_.sync_through(1);
+  ASSERT_FALSE(full);
+  EXPECT_TRUE(full.error().disk_full);
+  EXPECT_EQ(store_.staged(), 1);
+  store_.set_disk_full(false);
+  sync();
+  EXPECT_EQ(crash(0).last_index, 1);
+}
+
+TEST_F(MemoryStore, ADroppedEntryTakesItsDamageWithIt) {
+  fill(store_, 5);
+  store_.damage(2);
+  write(store_, Write().cut(4, 1, 4));
+  EXPECT_EQ(crash(0).lost_up_to, 0);
+  store_.damage(5);
+  write(store_, Write().install(9, 2));
+  EXPECT_EQ(crash(0).lost_up_to, 0);
 }
 
 TEST_F(MemoryStore, AReplacedEntryIsNotDamagedAnyMore) {

@@ -64,8 +64,18 @@ TEST(Record, AnEntryAtTheWrongPlaceIsNoticed) {
 TEST(Record, FactsAreReadBackAsTheyWereWritten) {
   const raft::HardState state{.term = 7, .vote = 3, .commit = UINT64_MAX};
   EXPECT_EQ(decode_hard_state(encode_hard_state(state)), state);
-  const Position position{.write_number = 9, .last_index = 8, .last_term = 7};
+  const Position position{.write_number = 9,
+                          .extent = {.first_index = 5,
+                                     .base_term = 6,
+                                     .last_index = 8,
+                                     .last_term = 7,
+                                     .lost_up_to = 12},
+                          .snapshot_index = 4};
   EXPECT_EQ(decode_position(encode_position(position)), position);
+  for (const auto& snapshots : std::vector<std::vector<raft::SnapshotMeta>>{
+           {}, {snapshot(9, 3)}, {snapshot(9, 3), snapshot(4, 2)}}) {
+    EXPECT_EQ(decode_snapshots(encode_snapshots(snapshots)), snapshots);
+  }
 }
 
 TEST(Record, AnyFlippedBitInAFactIsNoticed) {
@@ -75,11 +85,17 @@ TEST(Record, AnyFlippedBitInAFactIsNoticed) {
     flipped[bit / 8] = static_cast<char>(flipped[bit / 8] ^ (1 << (bit % 8)));
     EXPECT_FALSE(decode_hard_state(flipped)) << "bit " << bit;
   }
+  const std::string snapshots = encode_snapshots({snapshot(9, 3), snapshot(4, 2)});
+  for (size_t bit = 0; bit < snapshots.size() * 8; ++bit) {
+    std::string flipped = snapshots;
+    flipped[bit / 8] = static_cast<char>(flipped[bit / 8] ^ (1 << (bit % 8)));
+    EXPECT_FALSE(decode_snapshots(flipped)) << "bit " << bit;
+  }
 }
 
 TEST(Record, OneFactDoesNotPassForAnother) {
   const std::string position =
-      encode_position({.write_number = 1, .last_index = 2, .last_term = 3});
+      encode_position({.write_number = 1, .extent = {.last_index = 2, .last_term = 3}});
   EXPECT_FALSE(decode_hard_state(position));
   EXPECT_FALSE(decode_position(position.substr(1)));
 }

@@ -30,33 +30,69 @@ using testing::HasSubstr;
 // Small, so that flushes and new write-ahead logs happen all the time.
 constexpr size_t kMemtableBytes = 64 << 10;
 
-// The `step`th group of a run, for a log that ends at `last_index` with `last_term`: grows,
-// replaces a tail now and then, and carries hard states. The same on both sides of the pipe.
-std::vector<Write> group_of(uint64_t step, raft::Index last_index, raft::Term last_term) {
+// What the next group of a run depends on, and can be told from a store.
+struct LogEnd {
+  raft::Index first = 1;
+  raft::Index last = 0;
+  raft::Term term = 0;  // of the last entry, or of the snapshot
+  raft::Index snapshot = 0;
+};
+
+LogEnd end_of(const LogStore& store) {
+  LogEnd end;
+  const LogStoreStats stats = store.stats();
+  const auto snapshots = store.snapshots();
+  end.last = stats.last_index;
+  end.first = stats.first_index == 0 ? stats.last_index + 1 : stats.first_index;
+  if (!snapshots.empty()) end.snapshot = snapshots.front().index;
+  if (stats.first_index != 0) {
+    end.term = read(store, end.last, end.last).front().term;
+  } else if (!snapshots.empty()) {
+    end.term = snapshots.front().term;
+  }
+  return end;
+}
+
+// The `step`th group of a run, for a log with this end: grows, replaces a tail, cuts, installs a
+// snapshot now and then, and carries hard states. The same on both sides of the pipe.
+std::vector<Write> group_of(uint64_t step, LogEnd end) {
   std::mt19937_64 random(step * 7919);
   const auto draw = [&](uint64_t bound) { return random() % bound; };
   std::vector<Write> group(1 + draw(3));
   for (Write& write : group) {
-    raft::Term term = last_term;
-    if (draw(5) == 0) {
+    raft::Term term = end.term;
+    raft::Index front = end.last + 1;
+    const uint64_t kind = draw(12);
+    if (kind < 2) {  // replaces a tail, but nothing that a snapshot stands for
       ++term;
-      if (last_index > 0) last_index -= draw(std::min<raft::Index>(last_index, 6) + 1);
+      front -= std::min<raft::Index>(draw(7), end.last - std::max(end.snapshot, end.first - 1));
+    } else if (kind == 2 && end.last > 0) {
+      const raft::Index first = end.last + 1 - draw(std::min<raft::Index>(end.last, 5));
+      write.cut(end.last, end.term, first);
+      end.first = std::max(end.first, first);
+      end.snapshot = end.last;
+    } else if (kind == 3) {  // overtakes or contradicts what is there
+      const raft::Index index = std::max(end.snapshot + 1, end.last + 4) - draw(4);
+      if (index > end.snapshot) {
+        write.install(index, ++term);
+        end = {.first = index + 1, .last = index, .term = term, .snapshot = index};
+        front = index + 1;
+      }
     }
     if (draw(3) == 0) write.hard_state(term, draw(4), step);
-    for (uint64_t count = draw(5); count > 0; --count) {
-      write.append(++last_index, term, std::string(draw(3000), static_cast<char>('a' + step % 26)));
-      last_term = term;
+    for (uint64_t count = draw(5); count > 0; --count, ++front) {
+      write.append(front, term, std::string(draw(3000), static_cast<char>('a' + step % 26)));
+      end.last = front;
+      end.term = term;
     }
-    if (!write.get().hard_state && write.get().entries.empty()) write.hard_state(term, 0, step);
-    last_term = std::max(last_term, term);
+    const raft::Persist& made = write.get();
+    if (!made.hard_state && !made.cut && made.entries.empty()) write.hard_state(term, 0, step);
   }
   return group;
 }
 
-// What the next group depends on, and that it can be told from a Restored.
 std::vector<Write> next_group(uint64_t step, const LogStore& store) {
-  const raft::Index last = store.stats().last_index;
-  return group_of(step, last, last == 0 ? 0 : read(store, last, last).front().term);
+  return group_of(step, end_of(store));
 }
 
 constexpr char kChildDirectory[] = "RAFTKV_CRASH_CHILD_DIRECTORY";
@@ -186,7 +222,9 @@ TEST(RocksCrash, EverythingAcknowledgedBeforeAKillIsThereAndNothingElse) {
 
 struct Faults {
   std::atomic<bool> sync_fails = false;
+  std::atomic<bool> sync_finds_no_room = false;
   std::atomic<bool> append_fails = false;
+  std::atomic<uint64_t> append_part = 0;  // what of a failing append reaches the file
   std::atomic<uint64_t> syncs = 0;
 };
 
@@ -197,7 +235,14 @@ class FaultyFile : public rocksdb::FSWritableFileOwnerWrapper {
 
   rocksdb::IOStatus Append(const rocksdb::Slice& data, const rocksdb::IOOptions& options,
                            rocksdb::IODebugContext* debug) override {
-    if (faults_.append_fails) return rocksdb::IOStatus::NoSpace("the disk is full");
+    if (faults_.append_fails) {
+      const size_t part = std::min<size_t>(faults_.append_part, data.size());
+      if (part > 0) {
+        FSWritableFileOwnerWrapper::Append({data.data(), part}, options, debug)
+            .PermitUncheckedError();
+      }
+      return rocksdb::IOStatus::NoSpace("the disk is full");
+    }
     return FSWritableFileOwnerWrapper::Append(data, options, debug);
   }
   rocksdb::IOStatus Append(const rocksdb::Slice& data, const rocksdb::IOOptions& options,
@@ -208,6 +253,7 @@ class FaultyFile : public rocksdb::FSWritableFileOwnerWrapper {
   rocksdb::IOStatus Sync(const rocksdb::IOOptions& options,
                          rocksdb::IODebugContext* debug) override {
     ++faults_.syncs;
+    if (faults_.sync_finds_no_room) return rocksdb::IOStatus::NoSpace("no room to sync");
     if (faults_.sync_fails) return rocksdb::IOStatus::IOError("the sync failed");
     return FSWritableFileOwnerWrapper::Sync(options, debug);
   }
@@ -250,7 +296,7 @@ class FailingDisk : public testing::Test {
     EXPECT_TRUE(store_->recover());
   }
 
-  std::expected<void, std::string> try_write(const Write& write) {
+  std::expected<void, WriteError> try_write(const Write& write) {
     const raft::Persist* group[] = {&write.get()};
     return store_->write(group);
   }
@@ -281,26 +327,77 @@ TEST_F(FailingDisk, AFailedSyncIsAnErrorAndIsNeverHealed) {
   faults_.sync_fails = true;
   const auto failed = try_write(Write().append(2, 1));
   ASSERT_FALSE(failed);
-  EXPECT_THAT(failed.error(), HasSubstr("the sync failed"));
+  EXPECT_THAT(failed.error().text, HasSubstr("the sync failed"));
+  EXPECT_FALSE(failed.error().disk_full);
 
   faults_.sync_fails = false;
   const uint64_t before = faults_.syncs;
   for (int attempt = 0; attempt < 3; ++attempt) {
     const auto again = try_write(Write().append(2, 1));
     ASSERT_FALSE(again) << "a write after a failed sync succeeded";
-    EXPECT_THAT(again.error(), HasSubstr("the sync failed"));
+    EXPECT_THAT(again.error().text, HasSubstr("the sync failed"));
   }
   EXPECT_FALSE(try_write(Write().hard_state(1, 1, 1))) << "not even a hint is taken";
   EXPECT_EQ(faults_.syncs, before) << "the sync was tried again";
 }
 
-TEST_F(FailingDisk, AFullDiskIsAnErrorAndWhatWasDurableIsReadOn) {
-  write(*store_, Write().append(1, 1, "kept"));
-  faults_.append_fails = true;
+TEST_F(FailingDisk, ASyncThatFailsForWantOfRoomIsAFailedSyncAllTheSame) {
+  write(*store_, Write().hard_state(1, 1).append(1, 1));
+  faults_.sync_finds_no_room = true;
   const auto failed = try_write(Write().append(2, 1));
   ASSERT_FALSE(failed);
-  EXPECT_THAT(failed.error(), HasSubstr("the disk is full"));
-  EXPECT_EQ(describe(read(*store_, 1, 1)), std::vector{describe(entry(1, 1, "kept"))});
+  EXPECT_FALSE(failed.error().disk_full);
+  faults_.sync_finds_no_room = false;
+  EXPECT_FALSE(try_write(Write().append(2, 1))) << "a write after a failed sync succeeded";
+}
+
+TEST_F(FailingDisk, RocksDbThatRanIntoTheEndOfTheDiskGoesOnOnceThereIsRoom) {
+  write(*store_, Write().hard_state(1, 1).append(1, 1, "kept"));
+  faults_.append_fails = true;
+  const Write more = Write().hard_state(2, 3).append(2, 2, "waits").append(3, 2, "too");
+  for (int attempt = 0; attempt < 3; ++attempt) {
+    const auto full = try_write(more);
+    ASSERT_FALSE(full);
+    EXPECT_TRUE(full.error().disk_full) << full.error().text;
+    EXPECT_EQ(describe(read(*store_, 1, 1)), std::vector{describe(entry(1, 1, "kept"))});
+  }
+  faults_.append_fails = false;
+  ASSERT_TRUE(try_write(more));
+  ASSERT_TRUE(try_write(Write().append(4, 2, "behind")));
+  EXPECT_EQ(describe(read(*store_, 3, 4)),
+            (std::vector{describe(entry(3, 2, "too")), describe(entry(4, 2, "behind"))}));
+  store_.reset();
+  auto opened = RocksLogStore::open(dir_ / "log", {.spare_wal_files = 0});
+  ASSERT_TRUE(opened) << opened.error();
+  const auto restored = (*opened)->recover();
+  ASSERT_TRUE(restored) << restored.error();
+  EXPECT_EQ(restored->hard_state, (raft::HardState{.term = 2, .vote = 3, .commit = 0}));
+  EXPECT_EQ(contents(**opened, *restored).entries,
+            (std::vector{describe(entry(1, 1, "kept")), describe(entry(2, 2, "waits")),
+                         describe(entry(3, 2, "too")), describe(entry(4, 2, "behind"))}));
+}
+
+TEST_F(FailingDisk, AWriteOfWhichAPartOrAllReachedAFullDiskIsWrittenAgainAndOnce) {
+  for (const uint64_t part : {1U, 20U, 60U, 1'000'000U}) {
+    const raft::Index next = store_->stats().last_index + 1;
+    const Write more = Write().hard_state(next, 1).append(next, next, std::string(5000, 'x'));
+    faults_.append_part = part;
+    faults_.append_fails = true;
+    const auto full = try_write(more);
+    ASSERT_FALSE(full);
+    EXPECT_TRUE(full.error().disk_full) << full.error().text;
+    faults_.append_fails = false;
+    faults_.append_part = 0;
+    const auto written = try_write(more);
+    ASSERT_TRUE(written) << written.error().text;
+    EXPECT_EQ(read(*store_, next, next).front().term, next);
+  }
+  store_.reset();
+  auto opened = RocksLogStore::open(dir_ / "log", {.spare_wal_files = 0});
+  ASSERT_TRUE(opened) << opened.error();
+  const auto restored = (*opened)->recover();
+  ASSERT_TRUE(restored) << restored.error();
+  EXPECT_EQ(restored->last_index, 4);
 }
 
 TEST_F(FailingDisk, AfterAFailureANewLifeFindsWhatWasDurable) {

@@ -66,6 +66,26 @@ class DamagedRocks : public testing::Test {
     if (!restored) return std::unexpected(restored.error());
     return contents(**opened, *restored);
   }
+  // What a new life says is damaged in its log, which is then empty, with `lost_up_to`; the one
+  // after it finds it so.
+  std::string find_damage(raft::Index lost_up_to) const {
+    std::string damage;
+    {
+      auto opened = RocksLogStore::open(path_, options());
+      if (!opened) return opened.error();
+      const auto restored = (*opened)->recover();
+      if (!restored) return restored.error();
+      damage = (*opened)->damage();
+      EXPECT_EQ(restored->lost_up_to, lost_up_to);
+    }
+    const auto found = find();
+    EXPECT_TRUE(found) << found.error();
+    EXPECT_EQ(found->lost_up_to, lost_up_to);
+    EXPECT_TRUE(found->entries.empty());
+    EXPECT_FALSE(fs::exists(path_ + ".damaged"));
+    EXPECT_FALSE(fs::exists(path_ + ".rebuilt"));
+    return damage;
+  }
   // The same, on a copy of the directory with one file's contents replaced.
   std::expected<Contents, std::string> find_with(const fs::path& file,
                                                  const std::string& replaced) const {
@@ -255,20 +275,27 @@ TEST_F(DamagedRocks, AFlippedByteInATableFileNeverPassesForSomethingElse) {
   ASSERT_TRUE(intact) << intact.error();
   ASSERT_EQ(intact->entries.size(), 40);
 
-  size_t noticed = 0;
+  size_t refused = 0;
+  size_t repaired = 0;
   for (const fs::path& file : files(".sst")) {
     const std::string bytes = slurp(file);
     const size_t step = std::max<size_t>(1, bytes.size() / 6) | 1;
     for (size_t at = bytes.size() / 10; at < bytes.size(); at += step) {
       const auto found = find_with(file, flipped(bytes, at));
-      if (found) {
+      if (!found) {
+        ++refused;
+      } else if (found->lost_up_to == 0) {
         EXPECT_EQ(*found, *intact) << file << " " << at;  // in a property that nobody reads
       } else {
-        ++noticed;
+        ++repaired;
+        EXPECT_EQ(found->lost_up_to, 40);
+        EXPECT_TRUE(found->entries.empty());
+        EXPECT_EQ(found->hard_state, intact->hard_state);
       }
     }
   }
-  EXPECT_GT(noticed, 20);
+  EXPECT_GT(refused, 2) << "damage to the facts passes";
+  EXPECT_GT(repaired, 10) << "damage to the entries is not repaired";
 }
 
 TEST_F(DamagedRocks, AMissingTableFileIsNoticed) {
@@ -276,13 +303,23 @@ TEST_F(DamagedRocks, AMissingTableFileIsNoticed) {
   live([](LogStore&) {});
   const auto tables = files(".sst");
   ASSERT_FALSE(tables.empty());
+  size_t refused = 0;
+  size_t repaired = 0;
   for (const fs::path& file : tables) {
     const std::string copy = dir_ / "copy";
     fs::remove_all(copy);
     fs::copy(path_, copy);
     fs::remove(copy / file.filename());
-    EXPECT_FALSE(find(copy)) << file;
+    const auto found = find(copy);
+    if (!found) {
+      ++refused;
+    } else {
+      EXPECT_EQ(found->lost_up_to, 3) << file;
+      ++repaired;
+    }
   }
+  EXPECT_EQ(refused, 1);   // the facts
+  EXPECT_EQ(repaired, 1);  // the entries
 }
 
 // --- records
@@ -295,10 +332,8 @@ TEST_F(DamagedRocks, ADamagedRecordIsNamedByItsIndex) {
     ASSERT_TRUE(db.Get({}, log, key_slice(entry_key(3)), &record).ok());
     ASSERT_TRUE(db.Put({}, log, key_slice(entry_key(3)), flipped(record, 36)).ok());
   });
-  const auto found = find();
-  ASSERT_FALSE(found);
-  EXPECT_THAT(found.error(), AllOf(HasSubstr("log entry 3"), HasSubstr("damaged"),
-                                   HasSubstr("checksum"), HasSubstr("remove the node")));
+  EXPECT_THAT(find_damage(5), AllOf(HasSubstr("log entry 3"), HasSubstr("damaged"),
+                                    HasSubstr("checksum"), HasSubstr(path_)));
 }
 
 TEST_F(DamagedRocks, ARecordAtTheWrongKeyIsNoticed) {
@@ -308,9 +343,7 @@ TEST_F(DamagedRocks, ARecordAtTheWrongKeyIsNoticed) {
     ASSERT_TRUE(db.Get({}, log, key_slice(entry_key(2)), &record).ok());
     ASSERT_TRUE(db.Put({}, log, key_slice(entry_key(3)), record).ok());
   });
-  const auto found = find();
-  ASSERT_FALSE(found);
-  EXPECT_THAT(found.error(), AllOf(HasSubstr("log entry 3"), HasSubstr("record of entry 2")));
+  EXPECT_THAT(find_damage(5), AllOf(HasSubstr("log entry 3"), HasSubstr("record of entry 2")));
 }
 
 TEST_F(DamagedRocks, AHoleInTheLogIsNoticed) {
@@ -319,9 +352,7 @@ TEST_F(DamagedRocks, AHoleInTheLogIsNoticed) {
     ASSERT_TRUE(db.Delete({}, log, key_slice(entry_key(4))).ok());
     ASSERT_TRUE(db.Delete({}, log, key_slice(entry_key(5))).ok());
   });
-  const auto found = find();
-  ASSERT_FALSE(found);
-  EXPECT_THAT(found.error(), HasSubstr("log entries 4 to 5 are missing"));
+  EXPECT_THAT(find_damage(9), HasSubstr("log entries 4 to 5 are missing"));
 }
 
 TEST_F(DamagedRocks, ALogWithoutItsBeginningIsNoticed) {
@@ -329,9 +360,7 @@ TEST_F(DamagedRocks, ALogWithoutItsBeginningIsNoticed) {
   tamper([](rocksdb::DB& db, auto* log, auto*) {
     ASSERT_TRUE(db.Delete({}, log, key_slice(entry_key(1))).ok());
   });
-  const auto found = find();
-  ASSERT_FALSE(found);
-  EXPECT_THAT(found.error(), HasSubstr("log entry 1 is missing"));
+  EXPECT_THAT(find_damage(3), HasSubstr("log entry 1 is missing"));
 }
 
 TEST_F(DamagedRocks, ALogWithoutItsEndIsNoticed) {
@@ -339,9 +368,62 @@ TEST_F(DamagedRocks, ALogWithoutItsEndIsNoticed) {
   tamper([](rocksdb::DB& db, auto* log, auto*) {
     ASSERT_TRUE(db.Delete({}, log, key_slice(entry_key(5))).ok());
   });
-  const auto found = find();
+  EXPECT_THAT(find_damage(5), HasSubstr("ends with entry 4 of term 1, but entry 5 of term 1"));
+}
+
+TEST_F(DamagedRocks, AnEntryOfAnotherReleaseIsNotThrownAway) {
+  live([](LogStore& store) { fill(store, 3); });
+  raft::Entry strange = entry(2, 1);
+  strange.kind = static_cast<raft::EntryKind>(77);
+  const EntryHeader header = entry_header(strange);
+  tamper([&](rocksdb::DB& db, auto* log, auto*) {
+    const std::string record = std::string(header.data(), header.size()) + *strange.payload;
+    ASSERT_TRUE(db.Put({}, log, key_slice(entry_key(2)), record).ok());
+  });
+  for (int attempt = 0; attempt < 2; ++attempt) {
+    const auto found = find();
+    ASSERT_FALSE(found);
+    EXPECT_THAT(found.error(), HasSubstr("log entry 2 was written by another release"));
+  }
+}
+
+TEST_F(DamagedRocks, AMembershipThatMakesNoSenseIsNotThrownAway) {
+  live([](LogStore& store) {
+    raft::Entry strange = entry(1, 1, "nonsense");
+    strange.kind = raft::EntryKind::kMembership;
+    write(store, Write().append(strange));
+  });
+  for (int attempt = 0; attempt < 2; ++attempt) {
+    const auto found = find();
+    ASSERT_FALSE(found);
+    EXPECT_THAT(found.error(), HasSubstr("the membership in log entry 1 makes no sense"));
+  }
+}
+
+TEST_F(DamagedRocks, ADamagedOrVanishedRecordOfSnapshotsIsRefused) {
+  live([](LogStore& store) {
+    fill(store, 5);
+    write(store, Write().cut(4, 1, 3));
+  });
+  std::string record;
+  tamper([&](rocksdb::DB& db, auto*, auto* meta) {
+    ASSERT_TRUE(db.Get({}, meta, kSnapshotsKey, &record).ok());
+    ASSERT_TRUE(db.Put({}, meta, kSnapshotsKey, flipped(record, 30)).ok());
+  });
+  auto found = find();
   ASSERT_FALSE(found);
-  EXPECT_THAT(found.error(), HasSubstr("ends with entry 4 of term 1, but entry 5 of term 1"));
+  EXPECT_THAT(found.error(), AllOf(HasSubstr("record of snapshots is damaged"),
+                                   HasSubstr("raftkv-cli members replace")));
+  tamper([](rocksdb::DB& db, auto*, auto* meta) {
+    ASSERT_TRUE(db.Delete({}, meta, kSnapshotsKey).ok());
+  });
+  found = find();
+  ASSERT_FALSE(found);
+  EXPECT_THAT(found.error(), HasSubstr("one at 4 was recorded last"));
+  tamper([&](rocksdb::DB& db, auto*, auto* meta) {
+    ASSERT_TRUE(db.Put({}, meta, kSnapshotsKey, record).ok());
+  });
+  EXPECT_TRUE(find());
 }
 
 TEST_F(DamagedRocks, ADamagedHardStateIsNoticed) {

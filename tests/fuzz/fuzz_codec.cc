@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "raft/codec.h"
+#include "raft/membership.h"
 #include "tests/fuzz/seeds.h"
 
 namespace {
@@ -54,6 +55,20 @@ void check_entries(std::string_view bytes) {
   }
 }
 
+void check_membership(std::string_view bytes) {
+  if (const auto membership = decode_membership(bytes)) {
+    require(membership_fault(*membership).empty(), "only sound memberships are decoded");
+    std::string again;
+    encode_membership(*membership, again);
+    require(again == bytes, "a membership has one encoding");
+  }
+  if (const auto meta = decode_snapshot_meta(bytes)) {
+    std::string again;
+    encode_snapshot_meta(*meta, again);
+    require(again == bytes, "what a snapshot stands for has one encoding");
+  }
+}
+
 Entry entry(Index index, EntryKind kind, std::string payload) {
   return {.term = 7,
           .index = index,
@@ -81,6 +96,21 @@ std::vector<std::string> seeds() {
   add(Heartbeat{.commit = 43, .round = 1'000'000});
   add(HeartbeatReply{.round = 1'000'000, .last_index = 43});
   add(TimeoutNow{});
+  add(ReadRequest{.number = 1'000'000});
+  add(ReadReply{.number = 1'000'000, .index = 43, .refused = false});
+  Membership joint{
+      .voters = {1, 2, 4}, .outgoing_voters = {1, 2, 3}, .learners = {9}, .contexts = {}};
+  for (NodeId id : {1, 2, 3, 4, 9}) joint.contexts[id] = "127.0.0.1:7000";
+  std::string members;
+  encode_membership(joint, members);
+  out.push_back(members);
+  std::string meta;
+  encode_snapshot_meta({.index = 300, .term = 7, .time_us = 1'700'000, .membership = joint}, meta);
+  out.push_back(meta);
+  add(Append{.prev_index = 41,
+             .prev_term = 6,
+             .commit = 40,
+             .entries = {entry(42, EntryKind::kMembership, members)}});
   std::string bytes;
   encode_entry(entry(42, EntryKind::kCommands, "payload"), bytes);
   encode_entry(entry(43, EntryKind::kNoop, ""), bytes);
@@ -101,5 +131,6 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const std::string_view bytes(copy.data(), copy.size());
   check_message(bytes);
   check_entries(bytes);
+  check_membership(bytes);
   return 0;
 }

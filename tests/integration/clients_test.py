@@ -2,7 +2,6 @@
 """Unmodified clients and tools work: redis-cli, redis-benchmark, redis-py, ioredis, node-redis."""
 
 import os
-import shutil
 import subprocess
 import threading
 import time
@@ -12,9 +11,8 @@ import redis
 from redis.cluster import ClusterNode, RedisCluster
 from redis.exceptions import RedisClusterException
 
-from cluster import BUILD_DIR, HOST, TIME_FACTOR, ClusterTestCase, main
-
-NODE_SOURCES = os.path.join(os.path.dirname(os.path.abspath(__file__)), "node")
+from cluster import HOST, TIME_FACTOR, ClusterTestCase, main
+from node_clients import install_node_clients
 
 # redis-benchmark's -t names and the commands each one sends.
 BENCHMARK_TESTS = {
@@ -303,20 +301,7 @@ class NodeJs(ClusterTestCase):
 
     @classmethod
     def setUpClass(cls):
-        # Into the build folder: the source tree stays clean, and a second run finds it done.
-        cls.home = os.path.join(BUILD_DIR, "integration", "node")
-        os.makedirs(cls.home, exist_ok=True)
-        for name in os.listdir(NODE_SOURCES):
-            if name != "node_modules":
-                shutil.copy(os.path.join(NODE_SOURCES, name), cls.home)
-        wanted = open(os.path.join(NODE_SOURCES, "package-lock.json")).read()
-        stamp = os.path.join(cls.home, "node_modules", ".installed")
-        if not os.path.exists(stamp) or open(stamp).read() != wanted:
-            result = run("npm", "ci", "--ignore-scripts", cwd=cls.home, seconds=240)
-            if result.returncode != 0:
-                raise AssertionError(f"npm ci failed: {result.stderr.decode()}")
-            with open(stamp, "w") as file:
-                file.write(wanted)
+        cls.home = install_node_clients()
         super().setUpClass()
 
     def script(self, name):

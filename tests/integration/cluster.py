@@ -75,9 +75,10 @@ def free_port_base(count):
 class Node:
     """One server process, its port and its folder; it can be killed, paused and started again."""
 
-    def __init__(self, cluster, node_id, client_port, home):
+    def __init__(self, cluster, node_id, client_port, home, join=False):
         self.cluster = cluster
         self.id = node_id
+        self.join = join  # it was not there when the cluster began
         self.port = client_port
         self.peer_port = client_port + PEER_OFFSET
         self.address = (HOST, client_port)
@@ -97,7 +98,11 @@ class Node:
             f"--node_id={self.id}",
             f"--listen={HOST}:{self.port}",
             f"--peer_listen={HOST}:{self.peer_port}",
-            f"--cluster={self.cluster.members}",
+            *(
+                ["--join", f"--cluster_id={self.cluster.cluster_id()}"]
+                if self.join
+                else [f"--cluster={self.cluster.members}"]
+            ),
             f"--data_dir={self.data_dir}",
             *self.cluster.flags,
         ]
@@ -208,12 +213,16 @@ class Cluster:
 
     _live = set()
 
-    def __init__(self, nodes=5, flags=()):
+    def __init__(self, nodes=5, flags=(), home=None, spare=0):
         self.flags = list(flags)
-        root = os.environ.get("RAFTKV_TEST_DIR", os.path.join(BUILD_DIR, "integration"))
-        os.makedirs(root, exist_ok=True)
-        self.home = tempfile.mkdtemp(prefix="cluster-", dir=root)
-        base = free_port_base(nodes)
+        self.known_cluster_id = None
+        if home is None:
+            root = os.environ.get("RAFTKV_TEST_DIR", os.path.join(BUILD_DIR, "integration"))
+            os.makedirs(root, exist_ok=True)
+            home = tempfile.mkdtemp(prefix="cluster-", dir=root)
+        self.home = home
+        base = free_port_base(nodes + spare)
+        self.spare_ports = list(range(base + nodes, base + nodes + spare))
         self.members = ",".join(
             f"{i}@{HOST}:{base + i - 1}@{HOST}:{base + i - 1 + PEER_OFFSET}" for i in range(1, nodes + 1)
         )
@@ -221,6 +230,20 @@ class Cluster:
             Node(self, i, base + i - 1, os.path.join(self.home, f"n{i}")) for i in range(1, nodes + 1)
         ]
         self.addresses = [node.address for node in self.nodes]
+
+    def cluster_id(self):
+        if self.known_cluster_id is None:
+            self.known_cluster_id = self.nodes[0].raft()["raft_cluster_id"]
+        return self.known_cluster_id
+
+    def new_node(self, node_id, port=None):
+        """A node that waits to be added, on one of the spare ports (`spare`) or on that of a node that
+        was stopped. It is started, and belongs to `nodes` from now on."""
+        port = port or self.spare_ports.pop(0)
+        node = Node(self, node_id, port, os.path.join(self.home, f"n{node_id}"), join=True)
+        self.nodes = [other for other in self.nodes if other.port != port] + [node]
+        self.addresses = [other.address for other in self.nodes]
+        return node.start()
 
     @property
     def node_list(self):
@@ -252,14 +275,17 @@ class Cluster:
         self.wait_all()
         return self
 
-    def close(self, keep=False):
-        Cluster._live.discard(self)
+    def kill_all(self):
         for node in self.nodes:
             if node.alive():
                 node.process.kill()
         for node in self.nodes:
             if node.process is not None:
                 node.process.wait(timeout=20)
+
+    def close(self, keep=False):
+        Cluster._live.discard(self)
+        self.kill_all()
         if keep:
             print(f"\nThe cluster's data and logs are in {self.home}", file=sys.stderr)
             for node in self.nodes:
@@ -344,7 +370,7 @@ class Cluster:
 
     def run_cli(self, *args, seconds=60):
         return subprocess.run(
-            [CLI, args[0], "--nodes", self.node_list, *args[1:]],
+            [CLI, *args, "--nodes", self.node_list],
             capture_output=True,
             text=True,
             timeout=seconds * TIME_FACTOR,

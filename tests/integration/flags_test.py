@@ -110,6 +110,16 @@ class Refusals(unittest.TestCase):
     def test_a_node_that_is_not_in_the_member_list(self):
         self.refused(self.single(node_id="7"), "node_id", "7")
 
+    def test_a_node_that_joins_needs_to_be_told_where_and_what(self):
+        base = self.single()[1].split("=")[1]
+        cluster_id = "--cluster_id=" + "a" * 40
+        self.refused(["--join", f"--listen={base}"], "--join", "--cluster_id", "members list")
+        self.refused(["--join", cluster_id], "--join", "--listen")
+        self.refused(self.single() + ["--join", cluster_id], "--join", "--cluster")
+
+    def test_a_way_of_reading_on_followers_that_does_not_exist(self):
+        self.refused(self.single() + ["--follower_reads=fast"], "follower_reads", "linearizable")
+
     def test_an_occupied_client_port(self):
         node = self.cluster.nodes[0]
         line = self.refused(

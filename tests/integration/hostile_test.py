@@ -8,7 +8,7 @@ import socket
 import threading
 import time
 
-from cluster import HOST, MEMORY_FACTOR, TIME_FACTOR, ClusterTestCase, main, until
+from cluster import HOST, MEMORY_FACTOR, TIME_FACTOR, Cluster, ClusterTestCase, main, until
 from wire import Connection, ConnectionLost, ErrorReply, encode
 
 MIB = 1 << 20
@@ -267,12 +267,17 @@ class Hostile(ClusterTestCase):
         self.assert_bystander_was_fine(bystander)
 
     def test_large_values_are_written_and_read_whole(self):
-        for size in (100_000, 5 * MIB, 30 * MIB):
-            value = os.urandom(size)
-            with self.leader.connect(timeout=60) as connection:
-                self.assertEqual(connection.call("SET", "large", value), "OK")
-                self.assertEqual(connection.call("GET", "large"), value)
-        self.assertEqual(self.leader.call("DEL", "large"), 1)
+        for size in (100_000, 5 * MIB):
+            self.write_and_read(self.leader, os.urandom(size))
+        # On a slow machine each step with so much takes longer than the default election timeout.
+        with Cluster(3, flags=["--election_timeout_ms=3000"]) as patient:
+            self.write_and_read(patient.wait_leader(agreed=True), os.urandom(30 * MIB))
+
+    def write_and_read(self, leader, value):
+        with leader.connect(timeout=60) as connection:
+            self.assertEqual(connection.call("SET", "large", value), "OK")
+            self.assertEqual(connection.call("GET", "large"), value)
+        self.assertEqual(leader.call("DEL", "large"), 1)
 
     def test_a_command_larger_than_an_entry_may_be_is_refused_before_the_log(self):
         limit = int(self.leader.call("CONFIG", "GET", "max_entry_bytes")[1])

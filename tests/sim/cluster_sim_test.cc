@@ -5,7 +5,7 @@
 
 #include <cstdlib>
 
-#include "tests/sim/sim_cluster.h"
+#include "tests/sim/sim_totals.h"
 
 namespace raftkv::sim {
 namespace {
@@ -46,25 +46,24 @@ TEST(ClusterSim, NothingIsLostAndNothingIsStaleUnderFaults) {
     const std::string failure = cluster.run();
     ASSERT_EQ(failure, "") << "seed " << seed << "; replay with RAFTKV_SIM_START=" << seed
                            << " RAFTKV_SIM_SEEDS=1 sim_test --gtest_filter='*UnderFaults'";
-    sum.acknowledged += cluster.totals().acknowledged;
-    sum.unknown += cluster.totals().unknown;
-    sum.refused += cluster.totals().refused;
-    sum.leaders += cluster.totals().leaders;
-    sum.crashes += cluster.totals().crashes;
-    sum.partitions += cluster.totals().partitions;
-    sum.pauses += cluster.totals().pauses;
+    add(sum, cluster.totals());
   }
-  fmt::print(
-      "{} seeds: {} commands acknowledged, {} unknown, {} refused, {} leaders, {} crashes, {} "
-      "partitions, {} pauses\n",
-      seeds, sum.acknowledged, sum.unknown, sum.refused, sum.leaders, sum.crashes, sum.partitions,
-      sum.pauses);
+  fmt::print("{} seeds: {}", seeds, to_text(sum));
   // Faults that never happen prove nothing.
   if (seeds >= 50) {
     EXPECT_GT(sum.crashes, 50u);
     EXPECT_GT(sum.partitions, 50u);
     EXPECT_GT(sum.unknown, 10u);
     EXPECT_GT(sum.leaders, 100u);
+    EXPECT_GT(sum.once_retries, 100u);
+    EXPECT_GT(sum.once_duplicates, 100u);
+    EXPECT_GT(sum.snapshots, 1000u);
+    EXPECT_GT(sum.installs, 50u);
+    EXPECT_GT(sum.log_cuts, 1000u);
+    EXPECT_GT(sum.changes, 50u);
+    EXPECT_GT(sum.repairs, 20u);
+    EXPECT_GT(sum.damaged_files, 3u);
+    EXPECT_GT(sum.full_disks, 50u);
   }
 }
 

@@ -52,6 +52,7 @@ std::string CounterHistory::check_final(const FinalValue& value_of) const {
 
 Pipeline Counters::next(Random& random) {
   Pipeline pipeline;
+  if (anywhere_) pipeline.push_back(plain({"READONLY"}));
   for (size_t count = random.between(1, 6); count > 0; --count) {
     const std::string key = fmt::format("counter:{}", random.below(keys_));
     const bool write = !only_reads_ && random.chance(0.5);

@@ -39,15 +39,16 @@ class CounterHistory {
 class Counters final : public Workload {
  public:
   // Who only reads is never stuck behind a write of its own: a leader that was cut off goes on
-  // answering it for as long as it dares.
-  Counters(CounterHistory& history, size_t keys, bool only_reads)
-      : history_(history), keys_(keys), only_reads_(only_reads) {}
+  // answering it for as long as it dares. `anywhere`: it only reads, and asks followers, too.
+  Counters(CounterHistory& history, size_t keys, bool only_reads, bool anywhere = false)
+      : history_(history), keys_(keys), only_reads_(only_reads || anywhere), anywhere_(anywhere) {}
   Pipeline next(Random& random) override;
 
  private:
   CounterHistory& history_;
   size_t keys_;
   bool only_reads_;
+  bool anywhere_;
 };
 
 }  // namespace raftkv::sim

@@ -11,7 +11,7 @@ namespace {
 
 // Errors by which a node says that the command surely has no effect.
 bool is_refusal(const Reply& reply) {
-  for (const char* code : {"MOVED ", "CLUSTERDOWN ", "LOADING ", "EXECABORT "}) {
+  for (const char* code : {"MOVED ", "CLUSTERDOWN ", "LOADING ", "EXECABORT ", "MISCONF "}) {
     if (reply.text.starts_with(code)) return true;
   }
   return false;
@@ -48,8 +48,20 @@ void SimClient::think() {
   world_.after(world_.random().below(character_.think_us_max), [this] { act(); });
 }
 
+void SimClient::stop() {
+  stopped_ = true;
+  for (const auto& workload : workloads_) workload->stop();
+}
+
+Workload* SimClient::unfinished() const {
+  for (const auto& workload : workloads_) {
+    if (workload->unfinished()) return workload.get();
+  }
+  return nullptr;
+}
+
 void SimClient::act() {
-  if (stopped_ && pending_.empty()) return;
+  if (finished()) return;
   if (pending_.empty()) {
     if (world_.random().chance(character_.wanders)) {
       preferred_ = world_.random().below(nodes_.size());
@@ -74,7 +86,9 @@ void SimClient::connect() {
 }
 
 void SimClient::issue_pipeline() {
-  if (playing_ == nullptr || !playing_->in_conversation()) {
+  if (stopped_) {
+    playing_ = unfinished();
+  } else if (playing_ == nullptr || !playing_->in_conversation()) {
     playing_ = workloads_[world_.random().below(workloads_.size())].get();
   }
   for (Step& step : playing_->next(world_.random())) pending_.push_back({std::move(step), false});

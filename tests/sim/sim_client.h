@@ -50,7 +50,9 @@ class SimClient final : public server::SessionOwner {
     character_.wanders = 0;
     character_.patience_us = Character().patience_us;
   }
-  void stop() { stopped_ = true; }
+  // Ends once nothing it began is left open.
+  void stop();
+  bool finished() const { return stopped_ && pending_.empty() && unfinished() == nullptr; }
   // The node this client talks to has crashed.
   void connection_lost(SimNode& node);
   const Totals& totals() const { return totals_; }
@@ -61,6 +63,7 @@ class SimClient final : public server::SessionOwner {
   void node_turned();
 
  private:
+  Workload* unfinished() const;
   void think();
   void act();
   void connect();

@@ -3,15 +3,19 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <exception>
 #include <utility>
 
 #include "raft/codec.h"
+#include "server/command/member_context.h"
 
 namespace raftkv::sim {
 
 namespace {
 
 constexpr uint64_t kFaultTickUs = 100'000;
+// So many times what makes a snapshot due may be held for a follower.
+constexpr uint64_t kHoldFactor = 4;
 constexpr uint64_t kProgressUs = 15'000'000;
 constexpr uint64_t kSlowLinkUsMax = 250'000;
 // How long replicas may take to agree when nobody sends anything any more.
@@ -24,6 +28,22 @@ std::vector<server::Member> make_members(size_t count) {
     members.push_back({i, "node", port, "node", static_cast<uint16_t>(port + 10'000)});
   }
   return members;
+}
+
+void draw_snapshots(Random& random, NodeProfile& node) {
+  server::SnapshotKeeperOptions& snapshots = node.options.snapshots;
+  node.disk.snapshot_us_max = random.between(200, 50'000);
+  if (random.chance(0.1)) node.disk.snapshot_us_max = 1'000'000;
+  snapshots.limits.retry_us = random.between(50'000, 1'000'000);
+  snapshots.slice_us = random.chance(0.5) ? 0 : 500;
+  snapshots.cut.block_bytes = random.between(16, 2000);
+  snapshots.cut.slice_bytes = random.between(1, 1000);
+  snapshots.cut.backlog_bytes_max = random.between(100, 20'000);
+  snapshots.cut.writer.queue_bytes = random.between(16, 5000);
+  if (random.chance(0.15)) return;  // only when asked for, and nobody asks
+  snapshots.limits.log_bytes = random.chance(0.3) ? random.between(1000, 100'000) : 0;
+  snapshots.limits.log_entries = random.between(5, random.chance(0.5) ? 20 : 200);
+  snapshots.limits.tail_entries = random.below(random.chance(0.5) ? 5 : 51);
 }
 
 // Limits so narrow that what is rare elsewhere, full windows and work left over, happens all the
@@ -73,27 +93,25 @@ Profile Profile::draw(Random& random) {
   if (random.chance(0.3)) profile.node.read_mode = server::ReadMode::kLease;
   profile.node.stops_in_turn = sometimes(0.005);
   draw_limits(random, profile.node);
+  draw_snapshots(random, profile.node);
+  if (profile.nodes >= 3) profile.changes = sometimes(0.3);
+  if (profile.changes > 0) profile.spares = 3;
+  profile.disk_full = sometimes(0.05);
+  if (profile.nodes >= 3) profile.damage = sometimes(0.5);
+  profile.lost_files = sometimes(0.4);
+  if (random.chance(0.5)) profile.node.follower_reads = server::FollowerReads::kLinearizable;
   return profile;
 }
 
 SimCluster::SimCluster(uint64_t seed, Profile profile)
     : world_(seed), profile_(profile), deadlines_(world_, !profile.disturbs_clocks()) {
-  const std::vector<server::Member> members = make_members(profile_.nodes);
-  for (const server::Member& member : members) {
-    NodeProfile node = profile_.node;
-    node.hash_seed = world_.random().next();
-    // Leases trust clocks to run within a tenth of each other; wall clocks are trusted by nobody.
-    node.clock_drift_ppm = static_cast<int32_t>(world_.random().between(0, 40'000)) - 20'000;
-    node.wall_offset_us = static_cast<int64_t>(world_.random().below(10'000'000)) - 5'000'000;
-    nodes_.push_back(std::make_unique<SimNode>(world_, member.id, members, node,
-                                               [this](raft::Message m) { route(std::move(m)); }));
-    nodes_.back()->after_turn = [this](SimNode& turned) {
-      check(turned);
-      for (auto& client : clients_) client->node_turned();
-    };
-  }
-  for (const server::Member& from : members) {
-    for (const server::Member& to : members) {
+  const std::vector<server::Member> all = make_members(profile_.nodes + profile_.spares);
+  const std::vector<server::Member> first(all.begin(), all.begin() + profile_.nodes);
+  for (const server::Member& member : all) add_node(first, member, member.id > first.size());
+  members_.membership = server::bootstrap_membership(first);
+  for (const server::Member& member : first) were_added_.insert(member.id);
+  for (const server::Member& from : all) {
+    for (const server::Member& to : all) {
       if (!world_.random().chance(profile_.slow_links)) continue;
       link_delay_us_[{from.id, to.id}] = world_.random().below(kSlowLinkUsMax);
     }
@@ -110,9 +128,35 @@ SimCluster::SimCluster(uint64_t seed, Profile profile)
   }
 }
 
+void SimCluster::add_node(const std::vector<server::Member>& members, const server::Member& member,
+                          bool joins) {
+  NodeProfile node = profile_.node;
+  node.hash_seed = world_.random().next();
+  // Leases trust clocks to run within a tenth of each other; wall clocks are trusted by nobody.
+  node.clock_drift_ppm = static_cast<int32_t>(world_.random().between(0, 40'000)) - 20'000;
+  node.wall_offset_us = static_cast<int64_t>(world_.random().below(10'000'000)) - 5'000'000;
+  nodes_.push_back(std::make_unique<SimNode>(
+      world_, member.id, joins ? std::vector<server::Member>() : members, node,
+      [this](raft::Message m) { route(std::move(m)); },
+      [this](SnapshotTransfer transfer) { carry(std::move(transfer)); }));
+  nodes_.back()->after_turn = [this](SimNode& turned) {
+    check(turned);
+    for (auto& client : clients_) client->node_turned();
+  };
+  nodes_.back()->before_end = [this](SimNode& ending) {
+    totals_.once_duplicates += ending.stats().once_duplicates;
+    for (auto& client : clients_) client->connection_lost(ending);
+  };
+}
+
 std::vector<std::unique_ptr<Workload>> SimCluster::draw_workloads(
     uint64_t client, const SimClient::Character& character) {
   std::vector<std::unique_ptr<Workload>> workloads;
+  if (character.stays_anywhere &&
+      profile_.node.follower_reads == server::FollowerReads::kLinearizable) {
+    workloads.push_back(std::make_unique<Counters>(counters_, profile_.keys, true, true));
+    return workloads;
+  }
   if (character.stays_anywhere) {
     workloads.push_back(std::make_unique<StaleReads>(appends_, profile_.keys));
     return workloads;
@@ -124,6 +168,7 @@ std::vector<std::unique_ptr<Workload>> SimCluster::draw_workloads(
     if (world_.random().chance(0.6)) workloads.push_back(make());
   };
   maybe([&] { return std::make_unique<Accounts>(); });
+  maybe([&] { return std::make_unique<OnceCounters>(once_, profile_.keys); });
   maybe([&] { return std::make_unique<Appends>(appends_, profile_.keys); });
   maybe([&] { return std::make_unique<Deadlines>(deadlines_, profile_.keys); });
   maybe([&] { return std::make_unique<OwnKeys>(client); });
@@ -175,14 +220,18 @@ void SimCluster::fault_tick() {
     random.chance(0.5) ? partition() : isolate_leader();
   }
   if (!cut_.empty() && random.chance(0.1)) cut_.clear();
+  follow_membership();
+  if (random.chance(profile_.changes)) change_members();
   for (auto& node : nodes_) {
     SimNode* victim = node.get();
+    if (retired_.contains(victim->id())) continue;
     if (!victim->up()) {
-      if (random.chance(0.2)) victim->start();
+      // A spare begins its first life when it is to be added.
+      if (victim->life() != 0 && random.chance(0.2)) victim->start();
     } else if (random.chance(profile_.crashes)) {
-      for (auto& client : clients_) client->connection_lost(*victim);
       victim->crash();
       ++totals_.crashes;
+      if (random.chance(profile_.damage) && may_damage()) victim->damage_disk();
     } else if (random.chance(profile_.pauses) && !victim->paused()) {
       victim->pause();
       ++totals_.pauses;
@@ -190,6 +239,11 @@ void SimCluster::fault_tick() {
     }
     if (random.chance(profile_.clock_jumps)) {
       victim->shift_wall_clock(static_cast<int64_t>(random.below(7'200'000'000)) - 3'600'000'000);
+    }
+    if (random.chance(profile_.disk_full) && !victim->disk_full()) {
+      ++totals_.full_disks;
+      victim->set_disk_full(true);
+      world_.after(random.between(10'000, 3'000'000), [victim] { victim->set_disk_full(false); });
     }
     if (victim->up() && random.chance(profile_.transfers)) {
       victim->enqueue([victim] { victim->replica().transfer(0); });
@@ -219,10 +273,10 @@ void SimCluster::partition() {
   Random& random = world_.random();
   cut_.clear();
   const bool one_way = random.chance(0.3);
-  std::vector<bool> side(profile_.nodes + 1);
-  for (size_t i = 1; i <= profile_.nodes; ++i) side[i] = random.chance(0.5);
-  for (uint64_t a = 1; a <= profile_.nodes; ++a) {
-    for (uint64_t b = 1; b <= profile_.nodes; ++b) {
+  std::vector<bool> side(nodes_.size() + 1);
+  for (size_t i = 1; i <= nodes_.size(); ++i) side[i] = random.chance(0.5);
+  for (uint64_t a = 1; a <= nodes_.size(); ++a) {
+    for (uint64_t b = 1; b <= nodes_.size(); ++b) {
       if (side[a] == side[b]) continue;
       if (!one_way || side[a]) cut_.insert({a, b});
     }
@@ -234,9 +288,12 @@ void SimCluster::heal() {
   cut_.clear();
   for (auto& client : clients_) client->calm_down();
   // The same chance decides which minority stays as it is.
-  size_t down = (profile_.nodes - 1) / 2;
+  // Where members come and go, or are being repaired, everybody may be needed.
+  const bool spares_some = profile_.changes == 0 && profile_.damage == 0;
+  size_t down = spares_some ? (profile_.nodes - 1) / 2 : 0;
   for (auto& node : nodes_) {
     node->stop_faults();
+    if (node->life() == 0 || retired_.contains(node->id())) continue;
     if (!node->up() && down > 0 && world_.random().chance(0.5)) {
       --down;
       continue;
@@ -264,8 +321,7 @@ void SimCluster::check(SimNode& node) {
   // Two replicas that applied the same entries hold the same data.
   const raft::Index applied = replica.state().applied_index();
   if (applied == 0 || applied == std::exchange(checked_[{node.id(), node.life()}], applied)) return;
-  const Committed now{replica.state().log_time_us(),
-                      replica.state().keyspace().digest(replica.state().log_time_ms())};
+  const Committed now{replica.state().log_time_us(), replica.state().digest()};
   const auto [it, fresh] = committed_.emplace(applied, now);
   if (!fresh && (it->second.time_us != now.time_us || it->second.digest != now.digest)) {
     fail(fmt::format("node {} differs from the others at index {}", node.id(), applied));
@@ -284,24 +340,22 @@ void SimCluster::check_progress() {
   while (acknowledged() < before + 10 && world_.step(end)) {
   }
   if (acknowledged() < before + 10) {
-    std::string states;
-    for (auto& node : nodes_) {
-      states += node->up() ? fmt::format(" {}:{}/term {}", node->id(),
-                                         raft::role_name(node->replica().node().role()),
-                                         node->replica().node().term())
-                           : fmt::format(" {}:down", node->id());
-    }
-    return fail("no progress after the faults ended:" + states);
+    return fail("no progress after the faults ended:" + states());
   }
   for (auto& client : clients_) client->stop();
   const uint64_t latest = world_.now_us() + kAgreementUs;
   do {
     world_.run_until(world_.now_us() + 2'000'000);
-  } while (!agreed() && world_.now_us() < latest);
+    follow_membership();
+  } while (!(agreed() && finished() && unbounded_log().empty()) && world_.now_us() < latest);
   check_agreement();
 }
 
-// There is a leader, and everybody has applied all that stands in its log.
+bool SimCluster::finished() const {
+  return std::ranges::all_of(clients_, [](const auto& client) { return client->finished(); });
+}
+
+// There is a leader, and every member has applied all that stands in its log.
 bool SimCluster::agreed() const {
   raft::Index last = 0;
   for (auto& node : nodes_) {
@@ -309,12 +363,16 @@ bool SimCluster::agreed() const {
       last = std::max(last, node->replica().node().last_index());
     }
   }
-  return last != 0 && std::all_of(nodes_.begin(), nodes_.end(), [last](const auto& node) {
-           return !node->up() || node->applied_index() == last;
+  return last != 0 && std::all_of(nodes_.begin(), nodes_.end(), [this, last](const auto& node) {
+           return !counts(*node) || node->applied_index() == last;
          });
 }
 
-// Nobody sends anything any more: all replicas hold the same, and nothing that was promised is
+bool SimCluster::counts(const SimNode& node) const {
+  return node.up() && members_.membership.contexts.contains(node.id());
+}
+
+// Nobody sends anything any more: all members hold the same, and nothing that was promised is
 // missing.
 void SimCluster::check_agreement() {
   raft::Index applied = 0;
@@ -322,13 +380,31 @@ void SimCluster::check_agreement() {
     if (node->up()) applied = std::max(applied, node->applied_index());
   }
   for (auto& node : nodes_) {
-    if (!node->up()) continue;
+    if (!counts(*node)) continue;
     if (node->applied_index() != applied) {
-      fail(fmt::format("node {} stays at index {} of {}", node->id(), node->applied_index(),
-                       applied));
+      fail(fmt::format("node {} stays at index {} of {}:{}", node->id(), node->applied_index(),
+                       applied, states()));
     }
     if (std::string wrong = check_values(*node); !wrong.empty()) fail(wrong);
   }
+  if (std::string wrong = unbounded_log(); !wrong.empty()) fail(wrong + ":" + states());
+}
+
+// Once nothing is going on any more, a log holds no more than what makes the next snapshot due, and
+// behind the last one the tail, or what a follower that was being sent a snapshot held.
+std::string SimCluster::unbounded_log() const {
+  const server::SnapshotLimits& limits = profile_.node.options.snapshots.limits;
+  if (limits.log_entries == 0) return "";
+  for (auto& node : nodes_) {
+    if (!counts(*node)) continue;
+    const raft::Status status = node->raft_status();
+    const uint64_t behind = std::max(limits.tail_entries, kHoldFactor * limits.log_entries);
+    if (status.last + 1 - status.first > limits.log_entries + behind) {
+      return fmt::format("the log of node {} is not cut: {} to {}", node->id(), status.first,
+                         status.last);
+    }
+  }
+  return "";
 }
 
 std::string SimCluster::check_values(SimNode& node) {
@@ -344,27 +420,46 @@ std::string SimCluster::check_values(SimNode& node) {
     return reply;
   };
   std::string wrong = counters_.check_final(value_of);
+  if (wrong.empty()) wrong = once_.check_final(value_of);
   if (wrong.empty()) wrong = appends_.check_final(value_of);
   if (wrong.empty()) wrong = Accounts::check_final(value_of);
   return wrong;
 }
 
-std::string SimCluster::run() {
-  for (auto& node : nodes_) node->start();
+void SimCluster::play() {
+  for (uint64_t id : were_added_) nodes_[id - 1]->start();
   for (auto& client : clients_) client->start();
   world_.after(kFaultTickUs, [this] { fault_tick(); });
   const uint64_t end = world_.now_us() + profile_.duration_us;
   while (failure_.empty() && world_.step(end)) {
   }
-  if (failure_.empty()) {
-    heal();
-    check_progress();
+  if (!failure_.empty()) return;
+  heal();
+  check_progress();
+}
+
+std::string SimCluster::run() {
+  try {
+    play();
+  } catch (const std::exception& error) {
+    fail(error.what());
   }
   for (auto& client : clients_) {
     totals_.acknowledged += client->totals().acknowledged;
     totals_.unknown += client->totals().unknown;
     totals_.refused += client->totals().refused;
   }
+  totals_.once_retries = once_.retries;
+  for (auto& node : nodes_) {
+    if (node->up()) totals_.once_duplicates += node->stats().once_duplicates;
+    const NodeCounts counts = node->counts();
+    totals_.snapshots += counts.snapshots;
+    totals_.installs += counts.installs;
+    totals_.log_cuts += counts.log_cuts;
+    totals_.repairs += counts.repairs;
+    totals_.damaged_files += counts.damaged_files;
+  }
+  if (verbose_) fmt::print("{}\n", states());
   return failure_;
 }
 

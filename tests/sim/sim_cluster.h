@@ -14,6 +14,7 @@
 #include "tests/sim/appends.h"
 #include "tests/sim/counters.h"
 #include "tests/sim/deadlines.h"
+#include "tests/sim/once_counters.h"
 #include "tests/sim/own_keys.h"
 #include "tests/sim/sim_client.h"
 #include "tests/sim/sim_node.h"
@@ -36,13 +37,19 @@ struct Profile {
   double pauses = 0;
   double clock_jumps = 0;
   double transfers = 0;
+  double changes = 0;     // of the membership
+  double disk_full = 0;   // for a while
+  double damage = 0;      // chance that a crash damages the disk, if the others can repair it
+  double lost_files = 0;  // chance that the transfer of a snapshot fails
+  size_t spares = 0;      // nodes that may be added
   NodeProfile node;
 
   // Whether something in it can make a replica's clock fall behind by more than its rate: it stands
   // still in a process that is stopped, and is told late of what the leader's clock was.
   bool disturbs_clocks() const {
     return partitions > 0 || crashes > 0 || pauses > 0 || clock_jumps > 0 || loss > 0 ||
-           reorder > 0 || slow_links > 0 || node.stops_in_turn > 0 || node.disk.slow_chance > 0;
+           reorder > 0 || slow_links > 0 || node.stops_in_turn > 0 || node.disk.slow_chance > 0 ||
+           changes > 0 || disk_full > 0 || damage > 0;
   }
   static Profile draw(Random& random);
 };
@@ -65,11 +72,31 @@ class SimCluster {
     uint64_t partitions = 0;
     uint64_t pauses = 0;
     uint64_t messages = 0;
+    uint64_t snapshots = 0;
+    uint64_t installs = 0;
+    uint64_t log_cuts = 0;
+    uint64_t changes = 0;  // of the membership, that were committed
+    uint64_t repairs = 0;
+    uint64_t damaged_files = 0;
+    uint64_t full_disks = 0;
+    uint64_t once_retries = 0;     // commands in sessions that were sent again
+    uint64_t once_duplicates = 0;  // of these, such as had been executed already
   };
   const Totals& totals() const { return totals_; }
+  void set_verbose() { verbose_ = true; }
 
  private:
+  void add_node(const std::vector<server::Member>& members, const server::Member& member,
+                bool joins);
+  void play();
   void route(raft::Message message);
+  void carry(SnapshotTransfer transfer);
+  void carry_part(std::shared_ptr<SnapshotTransfer> transfer, uint64_t parts, uint64_t life);
+  void change_members();
+  void follow_membership();
+  bool may_damage() const;
+  std::string states() const;
+  std::string unbounded_log() const;
   void fault_tick();
   void partition();
   void isolate_leader();
@@ -80,6 +107,8 @@ class SimCluster {
   void heal();
   void check_progress();
   bool agreed() const;
+  bool counts(const SimNode& node) const;  // it is up, and a member
+  bool finished() const;
   void check_agreement();
   std::string check_values(SimNode& node);
 
@@ -88,12 +117,17 @@ class SimCluster {
   std::vector<std::unique_ptr<SimNode>> nodes_;
   std::vector<std::unique_ptr<SimClient>> clients_;
   CounterHistory counters_;
+  OnceHistory once_;
   AppendHistory appends_;
   DeadlineHistory deadlines_;
   std::set<std::pair<uint64_t, uint64_t>> cut_;  // from -> to
   bool cuts_in_flight_ = true;                   // what was on its way is lost, too
   std::map<std::pair<uint64_t, uint64_t>, uint64_t> link_delay_us_;
   bool faults_on_ = true;
+  bool verbose_ = false;
+  raft::MembershipAt members_;     // the newest that is committed, as far as any node knows
+  std::set<uint64_t> were_added_;  // nodes that were members once
+  std::set<uint64_t> retired_;     // were removed and have been stopped
   std::string failure_;
   Totals totals_;
 

@@ -4,6 +4,10 @@
 #include <stdexcept>
 #include <utility>
 
+#include "server/command/member_context.h"
+#include "server/replica/start_point.h"
+#include "storage/snapshot/snapshot_loader.h"
+
 namespace raftkv::sim {
 
 namespace {
@@ -11,16 +15,18 @@ namespace {
 // Simulated wall clocks begin in 2026.
 constexpr int64_t kWallEpochUs = 1'767'225'600'000'000;
 constexpr uint64_t kLongestSleepUs = 3'600'000'000;
+constexpr uint64_t kFullDiskRetryUs = 50'000;
 
 }  // namespace
 
 SimNode::SimNode(World& world, uint64_t id, std::vector<server::Member> members,
-                 NodeProfile profile, Send send)
+                 NodeProfile profile, Send send, SendSnapshot send_snapshot)
     : world_(world),
       id_(id),
       members_(std::move(members)),
       profile_(profile),
-      send_(std::move(send)) {}
+      send_(std::move(send)),
+      send_snapshot_(std::move(send_snapshot)) {}
 
 SimNode::~SimNode() = default;
 
@@ -37,26 +43,45 @@ uint64_t SimNode::now_wall_us() {
 void SimNode::start() {
   auto restored = disk_.recover();
   if (!restored) throw std::runtime_error(restored.error());
+  const auto start = server::find_start_point(disk_, snapshots_, *restored);
+  if (!start) throw std::runtime_error(start.error());
+  const bool as_it_was = start->notice.empty() && disk_.damage().empty();
+  // Once damaged, a disk may tell of it again until the next snapshot.
+  if (!damaged_ && counts_.repairs == 0 && !as_it_was) {
+    throw std::runtime_error("nobody damaged this disk, but: " + start->notice + disk_.damage());
+  }
   ++life_;
   stats_ = {};
   server::ReplicaOptions options = profile_.options;
   options.raft.id = id_;
-  for (const server::Member& member : members_) options.raft.voters.push_back(member.id);
+  if (!members_.empty()) options.raft.bootstrap = server::bootstrap_membership(members_);
   options.raft.random_seed = world_.random().next();
   options.hash_seed = profile_.hash_seed;
   options.read_mode = profile_.read_mode;
-  replica_ = std::make_unique<server::Replica>(options, std::move(*restored), disk_, members_,
+  options.follower_reads = profile_.follower_reads;
+  options.snapshots.cluster_id = cluster_id_;
+  options.snapshots.cut.writer.on_progress = [this, life = life_] {
+    if (life == life_ && up()) schedule_turn();
+  };
+  replica_ = std::make_unique<server::Replica>(options, std::move(*restored), disk_, snapshots_,
                                                stats_, *this);
   paused_ = false;
   timer_at_us_ = 0;
   schedule_turn();
+  if (start->snapshot.index != 0) load(start->snapshot);
 }
 
 void SimNode::crash() {
   ++crashes;
-  ++life_;
   // Connections end first, as their owners see it; then what they had in flight goes with the
   // replica.
+  if (before_end) before_end(*this);
+  ++life_;
+  counts_ = counts();
+  // The disk's writers of this life reach nothing any more, whoever abandons them.
+  snapshots_.crash();
+  install_.reset();
+  writing_snapshots_ = false;
   replica_.reset();
   inputs_.clear();
   turn_scheduled_ = false;
@@ -90,6 +115,7 @@ void SimNode::send(raft::Message message) {
 }
 
 void SimNode::persist(raft::Persist persist) {
+  if (persist.cut) ++counts_.log_cuts;
   disk_.stage(persist);
   writing_.push_back(std::move(persist));
   start_sync();
@@ -105,17 +131,27 @@ void SimNode::start_sync() {
   const size_t group = writing_.size();
   world_.after(delay, [this, group, life = life_] {
     if (life != life_ || !up()) return;
-    const auto synced = disk_.sync_through(writing_[group - 1].token.sequence);
-    if (!synced) throw std::runtime_error(synced.error());
-    for (size_t i = 0; i < group; ++i) {
-      // The completion waits for a turn like any input, and for the end of a pause.
-      auto persist = std::make_shared<raft::Persist>(std::move(writing_.front()));
-      writing_.pop_front();
-      enqueue([this, persist] { replica_->persisted(std::move(*persist)); });
-    }
-    syncing_ = false;
-    start_sync();
+    sync_group(group);
   });
+}
+
+void SimNode::sync_group(size_t group) {
+  const auto synced = disk_.sync_through(writing_[group - 1].token.sequence);
+  if (!synced && synced.error().disk_full) {
+    world_.after(kFullDiskRetryUs, [this, group, life = life_] {
+      if (life == life_ && up()) sync_group(group);
+    });
+    return;
+  }
+  if (!synced) throw std::runtime_error(synced.error().text);
+  for (size_t i = 0; i < group; ++i) {
+    // The completion waits for a turn like any input, and for the end of a pause.
+    auto persist = std::make_shared<raft::Persist>(std::move(writing_.front()));
+    writing_.pop_front();
+    enqueue([this, persist] { replica_->persisted(std::move(*persist)); });
+  }
+  syncing_ = false;
+  start_sync();
 }
 
 void SimNode::schedule_turn() {
@@ -145,6 +181,8 @@ void SimNode::finish_turn() {
   std::vector<std::function<void()>> inputs = std::exchange(inputs_, {});
   for (const auto& input : inputs) input();
   if (replica_->end_turn()) schedule_turn();
+  notice_repair();
+  if (replica_->snapshot_status().in_progress) write_snapshots();
   if (after_turn) after_turn(*this);
   if (!inputs_.empty()) schedule_turn();
   arm_timer();

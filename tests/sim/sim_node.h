@@ -15,6 +15,7 @@
 #include "server/replica/replica.h"
 #include "server/replica/session.h"
 #include "storage/log/memory_log_store.h"
+#include "storage/snapshot/snapshot_memory.h"
 #include "tests/sim/world.h"
 
 namespace raftkv::sim {
@@ -25,6 +26,27 @@ struct DiskProfile {
   // Now and then a sync takes as long as this.
   double slow_chance = 0;
   uint64_t slow_us = 0;
+  // How long a snapshot's file takes to be written, and to be loaded.
+  uint64_t snapshot_us_max = 20'000;
+};
+
+// A snapshot's file on its way to another node.
+struct SnapshotTransfer {
+  raft::NodeId from = 0;
+  raft::NodeId to = 0;
+  raft::SnapshotMeta meta;
+  std::string bytes;
+  // How it ended, at the sender: the index that was installed, 0 if it failed. Called once.
+  std::function<void(raft::Index)> done;
+};
+
+// What happened in all lives of a node.
+struct NodeCounts {
+  uint64_t snapshots = 0;
+  uint64_t installs = 0;
+  uint64_t log_cuts = 0;
+  uint64_t repairs = 0;
+  uint64_t damaged_files = 0;
 };
 
 struct NodeProfile {
@@ -33,6 +55,7 @@ struct NodeProfile {
   int64_t wall_offset_us = 0;   // of its wall clock
   int32_t clock_drift_ppm = 0;  // of its monotonic clock
   server::ReadMode read_mode = server::ReadMode::kReadIndex;
+  server::FollowerReads follower_reads = server::FollowerReads::kStale;
   // Chance that the process is stopped within a turn, after it looked at the clock and before it
   // reads what came in, and how long at most.
   double stops_in_turn = 0;
@@ -44,9 +67,11 @@ struct NodeProfile {
 class SimNode final : public server::ReplicaPorts, public server::Host {
  public:
   using Send = std::function<void(raft::Message)>;
+  using SendSnapshot = std::function<void(SnapshotTransfer)>;
 
+  // No `members`: it waits to be added to a running group.
   SimNode(World& world, uint64_t id, std::vector<server::Member> members, NodeProfile profile,
-          Send send);
+          Send send, SendSnapshot send_snapshot);
   ~SimNode() override;
 
   void start();
@@ -58,12 +83,27 @@ class SimNode final : public server::ReplicaPorts, public server::Host {
   void resume();
   bool paused() const { return paused_; }
   // From now on its turns are not interrupted.
-  void stop_faults() { profile_.stops_in_turn = 0; }
+  void stop_faults() {
+    profile_.stops_in_turn = 0;
+    set_disk_full(false);
+  }
+  // While its disk is full nothing becomes durable, and snapshots fail.
+  void set_disk_full(bool full) { disk_.set_disk_full(full); }
+  bool disk_full() const { return disk_.disk_full(); }
+  // Flips a bit of what a crashed node's disk holds, in its log or its newest snapshot. False if
+  // there is nothing to damage.
+  bool damage_disk();
+  // It has all that it ever held: nothing was damaged, or it is repaired.
+  bool sound() const { return !damaged_; }
   // Moves its wall clock.
   void shift_wall_clock(int64_t us) { profile_.wall_offset_us += us; }
 
   // Input for the next turn.
   void deliver(raft::Message message);
+  // A snapshot has arrived. `respond` gets the index that was installed, 0 if none was; never, if
+  // the node dies.
+  void receive_snapshot(const raft::SnapshotMeta& meta, std::string bytes,
+                        std::function<void(raft::Index)> respond);
   // Runs `input` in the next turn, if the process still lives then.
   void enqueue(std::function<void()> input);
   server::Session* connect(server::SessionOwner& owner);
@@ -74,6 +114,9 @@ class SimNode final : public server::ReplicaPorts, public server::Host {
   uint64_t life() const { return life_; }
   // Called after each turn, for the checks.
   std::function<void(SimNode&)> after_turn;
+  // Called before its process ends, for whoever holds something of it.
+  std::function<void(SimNode&)> before_end;
+  NodeCounts counts() const;
 
   // --- ReplicaPorts
   void send(raft::Message message) override;
@@ -81,17 +124,21 @@ class SimNode final : public server::ReplicaPorts, public server::Host {
   raft::MonotonicUs now_monotonic_us() override;
   uint64_t now_wall_us() override;
   void leadership_changed(const raft::Status&) override { ++leadership_changes; }
+  void membership_changed(const server::MembershipFacts&,
+                          const std::vector<server::Member>&) override {}
+  void send_snapshot(raft::NodeId to, const raft::SnapshotMeta& meta) override;
 
   // --- Host
   raft::Status raft_status() const override { return replica_->raft_status(); }
   uint64_t self_id() const override { return id_; }
-  const std::vector<server::Member>& members() const override { return members_; }
+  const std::vector<server::Member>& members() const override { return replica_->members(); }
+  server::MembershipFacts membership() const override { return replica_->membership(); }
   const std::string& cluster_id() const override { return cluster_id_; }
   const std::string& run_id() const override { return cluster_id_; }
   const data::Keyspace& keyspace() const override { return replica_->state().keyspace(); }
   uint64_t applied_index() const override { return replica_->state().applied_index(); }
   uint64_t log_time_us() const override { return replica_->state().log_time_us(); }
-  uint64_t snapshot_index() const override { return 0; }
+  uint64_t snapshot_index() const override { return replica_->snapshot_status().index; }
   bool loading() const override { return replica_->loading(); }
   server::Stats& stats() override { return stats_; }
   server::DiskFacts disk() const override { return {}; }
@@ -118,16 +165,36 @@ class SimNode final : public server::ReplicaPorts, public server::Host {
   void finish_turn();
   void arm_timer();
   void start_sync();
+  void sync_group(size_t group);
+  void load(storage::SnapshotId id);
+  void install();
+  void fail_install();
+  void write_snapshots();
+  void notice_repair();
+  uint64_t snapshot_delay() { return world_.random().between(100, profile_.disk.snapshot_us_max); }
+
+  // A snapshot that has arrived, on its way into the dataset.
+  struct Install {
+    raft::SnapshotMeta meta;
+    std::unique_ptr<storage::SnapshotWriter> writer;
+    std::function<void(raft::Index)> respond;
+  };
 
   World& world_;
   const uint64_t id_;
   std::vector<server::Member> members_;
   NodeProfile profile_;
   Send send_;
+  SendSnapshot send_snapshot_;
   std::string cluster_id_ = std::string(40, 'c');
   server::Stats stats_;
 
   storage::MemoryLogStore disk_;
+  storage::SnapshotMemory snapshots_{storage::SnapshotMemory::Finish::kWhenTold};
+  std::unique_ptr<Install> install_;
+  bool writing_snapshots_ = false;  // the disk is told to go on
+  bool damaged_ = false;
+  NodeCounts counts_;                  // without those of the present life that the replica counts
   std::deque<raft::Persist> writing_;  // staged, in order
   bool syncing_ = false;
   std::unique_ptr<server::Replica> replica_;

@@ -32,6 +32,9 @@ class Workload {
   virtual Pipeline next(Random& random) = 0;
   // The next pipeline belongs to the one before: no other workload comes between.
   virtual bool in_conversation() const { return false; }
+  // From now on it begins nothing new, and is asked for more only while it has something to end.
+  virtual void stop() {}
+  virtual bool unfinished() const { return false; }
   // The connection ended, and with it what it held.
   virtual void disconnected() {}
 };

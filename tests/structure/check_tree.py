@@ -24,13 +24,19 @@ MAY_INCLUDE = {
     "resp": ("resp/",),
     "storage": ("storage/", "raft/"),
     "storage/data": ("storage/data/",),
+    "storage/snapshot": ("storage/snapshot/", "storage/data/", "raft/types.h", "raft/codec.h"),
     "server": ("server/", "raft/", "storage/", "resp/"),
-    "server/command": ("server/command/", "raft/node.h", "raft/types.h", "storage/data/", "resp/"),
+    "server/command": (
+        *("server/command/", "raft/node.h", "raft/types.h", "resp/"),
+        # DUMP and RESTORE speak the format of Redis's files.
+        *("storage/data/", "storage/snapshot/rdb_"),
+    ),
     "server/replica": (
         *("server/replica/", "server/command/", "server/net/request_sink.h"),
         *("raft/", "storage/", "resp/"),
     ),
-    "client": ("client/",),
+    # The reader of Redis's files knows nothing of the server, and raftkv-cli import needs one.
+    "client": ("client/", "storage/snapshot/rdb_reader.h", "storage/snapshot/rdb_source.h"),
     "tests": ("tests/", "server/", "raft/", "storage/", "resp/", "client/"),
 }
 # Library header prefix -> the only folders that may include it. What is not listed is free.

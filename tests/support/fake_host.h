@@ -49,6 +49,7 @@ class FakeHost : public server::Host {
   raft::Status raft_status() const override { return status_field; }
   uint64_t self_id() const override { return status_field.id; }
   const std::vector<server::Member>& members() const override { return members_field; }
+  server::MembershipFacts membership() const override { return membership_field; }
   const std::string& cluster_id() const override { return cluster_id_field; }
   const std::string& run_id() const override { return run_id_field; }
 
@@ -92,6 +93,13 @@ class FakeHost : public server::Host {
     return {};
   }
 
+  server::SnapshotStatus snapshot_status() const override { return snapshots_field; }
+  std::optional<server::LoadFacts> load_facts() const override { return load_field; }
+  bool request_snapshot() override {
+    ++snapshot_requests_field;
+    return something_to_save_field;
+  }
+
   bool transfer_leadership(uint64_t target) override {
     transfers_field.push_back(target);
     return true;
@@ -100,6 +108,7 @@ class FakeHost : public server::Host {
 
   raft::Status status_field;
   std::vector<server::Member> members_field;
+  server::MembershipFacts membership_field;
   std::string cluster_id_field = std::string(40, 'c');
   std::string run_id_field = std::string(40, 'd');
   data::Keyspace keyspace_field{1};
@@ -107,6 +116,10 @@ class FakeHost : public server::Host {
   uint64_t log_time_us_field = 0;
   uint64_t snapshot_field = 0;
   bool loading_field = false;
+  server::SnapshotStatus snapshots_field;
+  std::optional<server::LoadFacts> load_field;
+  int snapshot_requests_field = 0;
+  bool something_to_save_field = true;
   server::Stats stats_field;
   server::DiskFacts disk_field;
   std::optional<server::PeerTraffic> traffic_field;

@@ -6,14 +6,19 @@
 #include <algorithm>
 #include <deque>
 #include <memory>
+#include <set>
 #include <sstream>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "server/command/member_context.h"
 #include "server/replica/replica.h"
 #include "server/replica/session.h"
+#include "server/replica/start_point.h"
 #include "storage/log/memory_log_store.h"
+#include "storage/snapshot/snapshot_loader.h"
+#include "storage/snapshot/snapshot_memory.h"
 #include "tests/support/fake_host.h"
 
 namespace raftkv::test {
@@ -23,17 +28,54 @@ class OneNode final : public server::ReplicaPorts {
   // Leads `voters` nodes, itself included, when it returns.
   explicit OneNode(server::ReplicaOptions options = {}, size_t voters = 1) {
     options.raft.id = 1;
-    host_.members_field.resize(voters);
-    for (const server::Member& member : host_.members_field) {
-      options.raft.voters.push_back(member.id);
+    for (uint64_t id = host_.members_field.size() + 1; id <= voters; ++id) {
+      const auto port = static_cast<uint16_t>(7000 + id);
+      host_.members_field.push_back(
+          {id, "127.0.0.1", port, "127.0.0.1", static_cast<uint16_t>(port + 10'000)});
     }
-    replica_ = std::make_unique<server::Replica>(options, *disk_.recover(), disk_,
-                                                 host_.members_field, stats_, *this);
+    host_.members_field.resize(voters);
+    options.raft.bootstrap = server::bootstrap_membership(host_.members_field);
+    options_ = options;
+    replica_ = std::make_unique<server::Replica>(options, *disk_.recover(), disk_, snapshots_,
+                                                 stats_, *this);
+    become_leader();
+  }
+  void become_leader() {
     settle();
     while (!replica_->node().is_leader()) {
       pass_ms(50);
       settle();
     }
+  }
+
+  // The process dies, and starts again from what its disks kept. Clients must be gone. It does not
+  // lead yet; if it starts from a snapshot, that waits for load().
+  server::StartPoint restart() {
+    replica_.reset();
+    writing_.clear();
+    answers_.clear();
+    disk_.crash(0);
+    snapshots_.crash();
+    raft::Restored restored = *disk_.recover();
+    server::StartPoint start = *server::find_start_point(disk_, snapshots_, restored);
+    replica_ = std::make_unique<server::Replica>(options_, std::move(restored), disk_, snapshots_,
+                                                 stats_, *this);
+    return start;
+  }
+  std::expected<storage::LoadedSnapshot, std::string> read_snapshot(storage::SnapshotId id) {
+    return storage::load_snapshot(**snapshots_.open(id), id, "", 7);
+  }
+  storage::MemoryLogStore& log_store() { return disk_; }
+  storage::SnapshotMemory& snapshot_files() { return snapshots_; }
+
+  // Has no group, and waits to be added to one.
+  struct Waiting {};
+  explicit OneNode(Waiting) {
+    server::ReplicaOptions options;
+    options.raft.id = 1;
+    replica_ = std::make_unique<server::Replica>(options, *disk_.recover(), disk_, snapshots_,
+                                                 stats_, *this);
+    settle();
   }
 
   // Turns, disk writes and the followers' answers until nothing is left to do.
@@ -69,6 +111,7 @@ class OneNode final : public server::ReplicaPorts {
     return any;
   }
   void silence_followers() { followers_answer_ = false; }
+  void silence_follower(raft::NodeId id) { silent_.insert(id); }
   void wake_followers() { followers_answer_ = followers_store_ = true; }
   // They still follow, but what they are sent for their logs stays on their way to the disk.
   void stop_followers_disks() { followers_store_ = false; }
@@ -79,6 +122,25 @@ class OneNode final : public server::ReplicaPorts {
                     .term = replica_->node().term() + 1,
                     .body = raft::Heartbeat{.commit = 0, .round = 1}});
   }
+  // While this node follows node 2: node 2's entry of this kind and time, committed at once.
+  void follow_entry(uint64_t time_us, std::string payload = "") {
+    raft::Entry entry{.term = replica_->node().term(),
+                      .index = replica_->node().last_index() + 1,
+                      .time_us = time_us,
+                      .kind = raft::EntryKind::kCommands,
+                      .payload = std::make_shared<const std::string>(std::move(payload))};
+    const raft::Index index = entry.index;
+    raft::Append append{
+        .prev_index = index - 1, .prev_term = last_term_, .commit = index, .entries = {}};
+    last_term_ = entry.term;
+    append.entries.push_back(std::move(entry));
+    replica_->step({.from = 2, .to = 1, .term = replica_->node().term(), .body = append});
+  }
+  // Node 2 answers the questions of this follower with its commit index.
+  void answer_reads(bool yes) { reads_answered_ = yes; }
+  size_t read_requests = 0;                // that this node has sent
+  std::vector<raft::NodeId> told_to_lead;  // by this node
+
   void stop_disk() { disk_works_ = false; }
   void start_disk() { disk_works_ = true; }
   // Both clocks move on.
@@ -93,7 +155,9 @@ class OneNode final : public server::ReplicaPorts {
   uint64_t now_ms() const { return static_cast<uint64_t>(wall_us_) / 1000; }
 
   void send(raft::Message message) override {
-    if (!followers_answer_) return;
+    if (std::holds_alternative<raft::TimeoutNow>(message.body)) told_to_lead.push_back(message.to);
+    if (std::holds_alternative<raft::ReadRequest>(message.body)) ++read_requests;
+    if (!followers_answer_ || silent_.contains(message.to)) return;
     raft::Message answer{.from = message.to, .to = 1, .term = message.term, .body = {}};
     if (const auto* vote = std::get_if<raft::VoteRequest>(&message.body)) {
       answer.body = raft::VoteReply{.pre = vote->pre, .granted = true};
@@ -104,6 +168,10 @@ class OneNode final : public server::ReplicaPorts {
       answer.body = raft::AppendReply{.accepted = true, .match = match};
     } else if (const auto* heartbeat = std::get_if<raft::Heartbeat>(&message.body)) {
       answer.body = raft::HeartbeatReply{.round = heartbeat->round, .last_index = follower_last_};
+    } else if (const auto* request = std::get_if<raft::ReadRequest>(&message.body)) {
+      if (!reads_answered_) return;
+      answer.body =
+          raft::ReadReply{.number = request->number, .index = replica_->node().commit_index()};
     } else {
       return;
     }
@@ -113,20 +181,35 @@ class OneNode final : public server::ReplicaPorts {
     disk_.stage(persist);
     writing_.push_back(std::move(persist));
   }
+  bool disk_full() const override { return disk_full_; }
+  void fill_disk(bool full) { disk_full_ = full; }
   raft::MonotonicUs now_monotonic_us() override { return monotonic_us_; }
   uint64_t now_wall_us() override { return static_cast<uint64_t>(wall_us_); }
   void leadership_changed(const raft::Status&) override {}
+  void send_snapshot(raft::NodeId, const raft::SnapshotMeta&) override {}
+  void membership_changed(const server::MembershipFacts&,
+                          const std::vector<server::Member>& members) override {
+    told_members = members;
+  }
+
+  std::vector<server::Member> told_members;  // as the ports were told last
 
  private:
   FakeHost host_;
+  server::ReplicaOptions options_;
   server::Stats stats_;
   storage::MemoryLogStore disk_;
+  storage::SnapshotMemory snapshots_;
   std::deque<raft::Persist> writing_;
   std::deque<raft::Message> answers_;
   raft::Index follower_last_ = 0;
+  raft::Term last_term_ = 1;  // of the log's last entry, while this node follows
+  std::set<raft::NodeId> silent_;
+  bool reads_answered_ = true;
   bool followers_answer_ = true;
   bool followers_store_ = true;
   bool disk_works_ = true;
+  bool disk_full_ = false;
   uint64_t monotonic_us_ = 1'000'000;
   int64_t wall_us_ = 1'767'225'600'000'000;
   std::unique_ptr<server::Replica> replica_;

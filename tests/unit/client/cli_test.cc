@@ -14,14 +14,18 @@ using ::testing::HasSubstr;
 using ::testing::StartsWith;
 using Json = nlohmann::json;
 
-// Runs a command against one node that gives one answer, and keeps what the node was asked.
+// Runs a command against one node that knows no sessions and gives one answer to everything else,
+// and keeps what that was.
 class CliKv : public ::testing::Test {
  protected:
   CliRun run(const Answer& answer, std::vector<std::string> args) {
-    FakeNode node([&answer](const Args&) { return answer; });
+    FakeNode node([&answer](const Args& request) {
+      return request[0] == "RAFT.SESSION" ? text("-ERR unknown command 'RAFT.SESSION'") : answer;
+    });
     args.insert(args.end(), {"--nodes", node.address().to_string(), "--timeout_ms", "300"});
     const CliRun result = cli(args);
     asked_ = node.requests();
+    std::erase_if(asked_, [](const Args& request) { return request[0] == "RAFT.SESSION"; });
     return result;
   }
 
@@ -32,7 +36,7 @@ TEST(CliUsage, HelpListsTheCommands) {
   for (const auto& args : {Args{"--help"}, Args{"-h"}, Args{"help"}}) {
     const CliRun run = cli(args);
     EXPECT_EQ(run.exit_code, kExitOk);
-    for (const char* command : {"status", "put", "get", "del", "incr", "bench"}) {
+    for (const char* command : {"status", "put", "get", "del", "incr", "bench", "import"}) {
       EXPECT_THAT(run.out, HasSubstr(std::string("\n  ") + command + " "));
     }
   }
@@ -45,7 +49,7 @@ TEST(CliUsage, HelpOfACommandListsItsFlagsAndTheCommonOnes) {
     EXPECT_EQ(run.exit_code, kExitOk);
     for (const char* flag :
          {"--n", "--clients", "--pipeline", "--value_size", "--read_share", "--duration_s",
-          "--keyspace", "--patience_s", "--nodes", "--timeout_ms", "--json"}) {
+          "--keyspace", "--patience_s", "--once", "--incr", "--nodes", "--timeout_ms", "--json"}) {
       EXPECT_THAT(run.out, HasSubstr(std::string("\n  ") + flag)) << flag;
     }
   }

@@ -18,9 +18,11 @@ struct Callable {
 std::vector<Callable> data_commands() {
   std::vector<Callable> result;
   for (const CommandSpec* spec : server::CommandTable::instance().all()) {
-    if (spec->is_data()) result.push_back({spec, {spec->name}});
+    if (spec->data != nullptr) result.push_back({spec, {spec->name}});
     for (const CommandSpec& subcommand : spec->subcommands) {
-      if (subcommand.is_data()) result.push_back({&subcommand, {spec->name, subcommand.name}});
+      if (subcommand.data != nullptr) {
+        result.push_back({&subcommand, {spec->name, subcommand.name}});
+      }
     }
   }
   return result;

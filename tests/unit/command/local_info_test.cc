@@ -179,6 +179,54 @@ TEST(InfoPersistence, CountsWhatNoSnapshotHas) {
   EXPECT_EQ(fields.at("aof_enabled"), "1");
 }
 
+TEST(InfoPersistence, TellsOfTheSnapshotInProgressAndTheLastOne) {
+  LocalWorld world;
+  auto fields = info_of(world, {"persistence"}).fields;
+  EXPECT_EQ(fields.at("rdb_bgsave_in_progress"), "0");
+  EXPECT_EQ(fields.at("rdb_last_save_time"), "1699999600");  // the start
+  EXPECT_EQ(fields.at("rdb_last_bgsave_time_sec"), "-1");
+  EXPECT_EQ(fields.at("rdb_current_bgsave_time_sec"), "-1");
+  world.host.snapshots_field = {.index = 60,
+                                .in_progress = true,
+                                .began_wall_us = world.host.wall_us_field - 7'000'000,
+                                .saved_wall_us = 1'699'999'900'000'000,
+                                .took_us = 3'900'000,
+                                .saves = 2,
+                                .failures = 1,
+                                .error = "disk full"};
+  fields = info_of(world, {"persistence"}).fields;
+  EXPECT_EQ(fields.at("rdb_bgsave_in_progress"), "1");
+  EXPECT_EQ(fields.at("rdb_last_save_time"), "1699999900");
+  EXPECT_EQ(fields.at("rdb_last_bgsave_status"), "err");
+  EXPECT_EQ(fields.at("rdb_last_bgsave_time_sec"), "3");
+  EXPECT_EQ(fields.at("rdb_current_bgsave_time_sec"), "7");
+  EXPECT_EQ(fields.at("rdb_saves"), "2");
+}
+
+TEST(InfoPersistence, TellsHowFarLoadingIs) {
+  LocalWorld world;
+  EXPECT_THAT(info_of(world, {"persistence"}).fields, Not(Contains(Key("loading_total_bytes"))));
+  world.host.load_field = LoadFacts{.bytes = 250, .bytes_total = 1000, .elapsed_us = 4'000'000};
+  const auto fields = info_of(world, {"persistence"}).fields;
+  EXPECT_EQ(fields.at("loading_start_time"), "1699999996");
+  EXPECT_EQ(fields.at("loading_total_bytes"), "1000");
+  EXPECT_EQ(fields.at("loading_loaded_bytes"), "250");
+  EXPECT_EQ(fields.at("loading_loaded_perc"), "25.00");
+  EXPECT_EQ(fields.at("loading_eta_seconds"), "12");
+}
+
+TEST(InfoRaft, TellsWhatBecameOfSnapshots) {
+  LocalWorld world;
+  world.host.snapshots_field = {.saves = 4, .failures = 3, .installs = 2, .error = "two\r\nlines"};
+  world.host.status_field.repairing = true;
+  const auto fields = info_of(world, {"raft"}).fields;
+  EXPECT_EQ(fields.at("raft_snapshots_taken"), "4");
+  EXPECT_EQ(fields.at("raft_snapshots_failed"), "3");
+  EXPECT_EQ(fields.at("raft_snapshots_installed"), "2");
+  EXPECT_EQ(fields.at("raft_snapshot_last_error"), "two  lines");
+  EXPECT_EQ(fields.at("raft_repairing"), "1");
+}
+
 TEST(InfoStats, ShowsTheCountersUntilTheyAreReset) {
   LocalWorld world;
   world.host.stats_field.commands_processed = 12;
@@ -302,7 +350,8 @@ TEST(InfoRaft, TellsTheLeaderAboutItsPeers) {
   EXPECT_EQ(fields.at("raft_cluster_id"), world.host.cluster_id_field);
   EXPECT_EQ(fields.at("raft_members"), "3");
   EXPECT_EQ(fields.at("raft_peer0"),
-            "id=2,addr=127.0.0.1:7002,match=97,next=99,lag=3,active=1,silent_ms=12,inflight=2");
+            "id=2,addr=127.0.0.1:7002,role=voter,match=97,next=99,lag=3,active=1,silent_ms=12,"
+            "inflight=2");
   EXPECT_THAT(fields, Contains(Key("raft_peer1")));
 }
 

@@ -42,6 +42,35 @@ TEST(Replicaof, IsRefused) {
                   .starts_with("-ERR REPLICAOF not allowed in cluster mode"));
 }
 
+TEST(Bgsave, AsksForASnapshotUnlessOneIsOnItsWay) {
+  LocalWorld world;
+  EXPECT_EQ(world.run({"BGSAVE"}), "+Background saving started\r\n");
+  EXPECT_EQ(world.run({"BGSAVE", "schedule"}), "+Background saving started\r\n");
+  EXPECT_EQ(world.run({"BGSAVE", "now"}), "-ERR syntax error\r\n");
+  EXPECT_EQ(world.host.snapshot_requests_field, 2);
+  world.host.snapshots_field.requested = true;
+  EXPECT_EQ(world.run({"BGSAVE"}), "-ERR Background save already in progress\r\n");
+  world.host.snapshots_field = {.index = 9, .in_progress = true, .error = {}};
+  EXPECT_EQ(world.run({"BGSAVE"}), "-ERR Background save already in progress\r\n");
+  EXPECT_EQ(world.host.snapshot_requests_field, 2);
+  world.host.snapshots_field.in_progress = false;
+  world.host.something_to_save_field = false;
+  EXPECT_EQ(world.run({"BGSAVE"}), "+Nothing new to save since the snapshot at index 9\r\n");
+}
+
+TEST(Save, NamesBgsave) {
+  LocalWorld world;
+  EXPECT_TRUE(world.run({"SAVE"}).starts_with("-ERR SAVE would stop the node. Use BGSAVE"));
+  EXPECT_EQ(world.host.snapshot_requests_field, 0);
+}
+
+TEST(Lastsave, IsTheLastSnapshotOrTheStart) {
+  LocalWorld world;
+  EXPECT_EQ(world.run({"LASTSAVE"}), ":1699999600\r\n");
+  world.host.snapshots_field.saved_wall_us = 1'699'999'900'000'000;
+  EXPECT_EQ(world.run({"LASTSAVE"}), ":1699999900\r\n");
+}
+
 TEST(Shutdown, EndsTheNodeWithoutAReply) {
   for (const std::vector<std::string_view>& words : {std::vector<std::string_view>{"SHUTDOWN"},
                                                      {"SHUTDOWN", "NOSAVE"},

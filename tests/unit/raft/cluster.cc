@@ -4,7 +4,7 @@
 
 namespace raftkv::raft::test {
 
-Cluster::Cluster(size_t size, const std::function<void(Options&)>& adjust) {
+Cluster::Cluster(size_t size, const std::function<void(Options&)>& adjust) : adjust_(adjust) {
   std::vector<NodeId> voters;
   for (NodeId id = 1; id <= size; id++) voters.push_back(id);
   for (NodeId id : voters) {
@@ -12,6 +12,22 @@ Cluster::Cluster(size_t size, const std::function<void(Options&)>& adjust) {
     if (adjust) adjust(options);
     hosts_.push_back(std::make_unique<Host>(options, now_));
   }
+}
+
+NodeId Cluster::join() {
+  Options options = options_for(size() + 1, {});
+  if (adjust_) adjust_(options);
+  hosts_.push_back(std::make_unique<Host>(options, now_));
+  return size();
+}
+
+Cluster& Cluster::change(const std::vector<MemberChange>& changes) {
+  Host& host = (*this)[leader()];
+  const auto index = host.change(changes);
+  EXPECT_TRUE(index) << change_error_text(index.error());
+  settle();
+  EXPECT_TRUE(host->membership_settled());
+  return *this;
 }
 
 Cluster& Cluster::cut(NodeId from, NodeId to) {
@@ -51,6 +67,13 @@ bool Cluster::passes(const Message& message) const {
   return !cut_.contains({message.from, message.to}) && !stopped_.contains(message.to);
 }
 
+void Cluster::send_snapshot(Host& from, NodeId to) {
+  const SnapshotMeta meta = from.disk().snapshot();
+  const bool arrives = passes({.from = from.id(), .to = to, .term = 0, .body = TimeoutNow{}});
+  const bool installed = arrives && (*this)[to].restore(meta);
+  from->snapshot_sent(to, installed ? meta.index : 0);
+}
+
 Cluster& Cluster::settle() {
   for (bool busy = true; busy;) {
     busy = false;
@@ -61,6 +84,9 @@ Cluster& Cluster::settle() {
         busy = true;
         if (!passes(message)) continue;
         (*this)[message.to].hears(message.from, message.term, std::move(message.body));
+      }
+      for (const SnapshotRequest& request : host->take_snapshot_requests()) {
+        send_snapshot(*host, request.to);
       }
     }
   }
@@ -100,10 +126,12 @@ NodeId Cluster::leader() const {
 NodeId Cluster::elect(uint64_t us) {
   for (const MonotonicUs end = now_ + us; now_ < end; run(kHeartbeat)) {
     const NodeId found = leader();
-    const auto followers = std::count_if(hosts_.begin(), hosts_.end(), [&](const auto& host) {
-      return found != 0 && !stopped_.contains(host->id()) && host->node().leader() == found;
+    if (found == 0) continue;
+    const auto& voters = (*this)[found]->membership().membership.voters;
+    const auto followers = std::count_if(voters.begin(), voters.end(), [&](NodeId id) {
+      return !stopped_.contains(id) && (*this)[id]->leader() == found;
     });
-    if (static_cast<size_t>(followers) > size() / 2) return found;
+    if (static_cast<size_t>(followers) > voters.size() / 2) return found;
   }
   return 0;
 }

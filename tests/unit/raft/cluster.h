@@ -16,6 +16,9 @@ class Cluster {
  public:
   explicit Cluster(size_t size, const std::function<void(Options&)>& adjust = {});
 
+  // A node of the next id that knows nobody and waits to be told.
+  NodeId join();
+
   // --- the world ---
   Cluster& cut(NodeId from, NodeId to);  // one direction
   Cluster& isolate(NodeId id);
@@ -31,6 +34,8 @@ class Cluster {
   Cluster& run(uint64_t us);
   // Time passes until there is a leader whom a majority follows; 0 after `us` without one.
   NodeId elect(uint64_t us = 20 * kTimeout);
+  // Lets the leader change the membership, and waits until that is finished.
+  Cluster& change(const std::vector<MemberChange>& changes);
   // Makes one node campaign first, and win if the others let it.
   Cluster& make_leader(NodeId id);
 
@@ -42,6 +47,9 @@ class Cluster {
 
  private:
   bool passes(const Message& message) const;
+  void send_snapshot(Host& from, NodeId to);
+
+  std::function<void(Options&)> adjust_;
 
   std::vector<std::unique_ptr<Host>> hosts_;
   std::set<std::pair<NodeId, NodeId>> cut_;

@@ -29,6 +29,9 @@ std::vector<Message> one_of_each() {
       Heartbeat{.commit = 1, .round = 2},
       HeartbeatReply{.round = 3, .last_index = 4},
       TimeoutNow{},
+      ReadRequest{.number = 1ULL << 50},
+      ReadReply{.number = 77, .index = 88, .refused = false},
+      ReadReply{.number = 79, .index = 0, .refused = true},
   };
   std::vector<Message> messages;
   for (const auto& body : bodies) {
@@ -84,6 +87,10 @@ TEST(Codec, EveryFieldArrivesInItsPlace) {
   const auto heartbeat = std::get<Heartbeat>(decode_message(encoded(messages[8]))->body);
   EXPECT_EQ(heartbeat.commit, 1U);
   EXPECT_EQ(heartbeat.round, 2U);
+  const auto read = std::get<ReadReply>(decode_message(encoded(messages[12]))->body);
+  EXPECT_EQ(read.number, 77U);
+  EXPECT_EQ(read.index, 88U);
+  EXPECT_FALSE(read.refused);
 }
 
 TEST(Codec, AMessageCutOffAnywhereIsAnError) {
@@ -106,11 +113,11 @@ TEST(Codec, BytesTooManyAreAnError) {
 TEST(Codec, UnknownKindsAndFlagsAreErrors) {
   const std::string head("\x01\x02\x03", 3);
   EXPECT_THAT(decode_message(head + '\x00').error(), HasSubstr("unknown kind of message"));
-  EXPECT_THAT(decode_message(head + '\x08').error(), HasSubstr("unknown kind of message"));
+  EXPECT_THAT(decode_message(head + '\x0a').error(), HasSubstr("unknown kind of message"));
   EXPECT_THAT(decode_message(head + "\x02\x04").error(), HasSubstr("unknown flags"));
   EXPECT_THAT(decode_message(head + std::string("\x04\x02\0\0\0\0", 6)).error(),
               HasSubstr("unknown flags"));
-  std::string_view entry("\x01\x01\x01\x02\x00", 5);
+  std::string_view entry("\x01\x01\x01\x03\x00", 5);
   EXPECT_THAT(decode_entry(entry).error(), HasSubstr("unknown kind of entry"));
 }
 

@@ -421,20 +421,46 @@ TEST(Term, ACandidateOfAHigherTermUnseatsALeaderThatBothersIt) {
 
 // --- strangers ---------------------------------------------------------------------------------
 
-TEST(Stranger, IsIgnoredWhateverItSays) {
+// Whom we neither asked nor obey can't unseat anybody with a high term.
+TEST(Stranger, IsIgnoredWhenItAnswersOrOrders) {
   Host host(options_for(1, kThree), kStart);
   host.advance(kTimeout);
   host.take_sent();
   const Role role = host->role();
   for (const auto& body : std::vector<decltype(Message::body)>{
-           vote_request(99, 99), pre_vote_request(99, 99), Append{}, Heartbeat{}, AppendReply{},
-           HeartbeatReply{}, VoteReply{.pre = false, .granted = true}, TimeoutNow{}}) {
+           AppendReply{}, HeartbeatReply{}, VoteReply{.pre = false, .granted = true}, TimeoutNow{},
+           ReadRequest{.number = 1}, ReadReply{.number = 1}}) {
     host.hears(4, 99, body);
   }
   EXPECT_THAT(host.take_sent(), IsEmpty());
   EXPECT_EQ(host->term(), 0U);
   EXPECT_EQ(host->role(), role);
-  EXPECT_EQ(host->status().messages_ignored, 8U);
+  EXPECT_EQ(host->status().messages_ignored, 6U);
+}
+
+// Its membership may be newer than ours (thesis 4.1).
+TEST(Stranger, IsFollowedAndVotedForLikeAnybody) {
+  Host host(options_for(1, kThree), kStart);
+  host.advance(kTimeout);
+  host.take_sent();
+  host.hears(4, 1, pre_vote_request(0, 0));
+  host.hears(4, 1, vote_request(0, 0));
+  const auto replies = host.take<VoteReply>(4);
+  ASSERT_THAT(replies, SizeIs(2));
+  EXPECT_TRUE(replies[0].granted);
+  EXPECT_TRUE(replies[1].granted);
+  host.hears(4, 1, Append{.entries = entries_of({1})});
+  EXPECT_EQ(host->leader(), 4U);
+  EXPECT_EQ(host.take<AppendReply>(4).at(0).match, 1U);
+}
+
+TEST(Stranger, DoesNotGetAVoteFromWhoHasALeader) {
+  Host host(options_for(1, kThree), kStart);
+  host.hears(2, 1, Heartbeat{.round = 1});
+  host.take_sent();
+  host.hears(4, 9, vote_request(99, 8));
+  EXPECT_FALSE(host.take<VoteReply>(4).at(0).granted);
+  EXPECT_EQ(host->term(), 1U);
 }
 
 TEST(Stranger, OurOwnNameAndSomebodyElsesMailAreIgnoredToo) {

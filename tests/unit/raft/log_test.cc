@@ -11,6 +11,7 @@ namespace raftkv::raft::test {
 namespace {
 
 using testing::ElementsAre;
+using testing::IsEmpty;
 using testing::SizeIs;
 
 std::vector<Index> read(const Log& log, Index first, Index last, size_t limit = SIZE_MAX) {
@@ -99,6 +100,64 @@ TEST(Log, WhatIsCutOffBelowMemoryLeavesAnEmptyTail) {
   EXPECT_THAT(log.term_starts(), ElementsAre(TermStart{1, 1}, TermStart{3, 3}));
 }
 
+TEST(Log, ThatIsCompactedKnowsTheTermBeforeItsFirstEntry) {
+  FakeDisk disk;
+  disk.hold({1, 1, 3, 3, 5}, {.term = 5, .vote = 0, .commit = 0});
+  Log log(disk.restored(), disk);
+  log.compact(4);
+  EXPECT_EQ(log.first_index(), 4U);
+  EXPECT_EQ(log.base_term(), 3U);
+  EXPECT_THAT(log.term_starts(), ElementsAre(TermStart{3, 4}, TermStart{5, 5}));
+  EXPECT_EQ(log.term_at(3), 3U);
+  EXPECT_TRUE(log.matches(3, 3));
+  EXPECT_FALSE(log.matches(2, 1)) << "it was so, but that is forgotten";
+  EXPECT_FALSE(log.matches(0, 0));
+  EXPECT_THAT(read(log, 4, 5), ElementsAre(4, 5));
+  log.compact(2);
+  EXPECT_EQ(log.first_index(), 4U) << "never undone";
+}
+
+TEST(Log, ThatIsCompactedWhollyGoesOnBehindIt) {
+  FakeDisk disk;
+  Log log({}, disk);
+  append(log, {1, 2, 2}, 1);
+  log.compact(4);
+  EXPECT_EQ(log.first_index(), 4U);
+  EXPECT_EQ(log.last_index(), 3U);
+  EXPECT_EQ(log.last_term(), 2U);
+  EXPECT_EQ(log.last_time_us(), 3U);
+  EXPECT_EQ(log.first_in_memory(), 4U);
+  EXPECT_THAT(log.term_starts(), IsEmpty());
+  append(log, {2, 3}, 4);
+  EXPECT_THAT(log.term_starts(), ElementsAre(TermStart{2, 4}, TermStart{3, 5}));
+  EXPECT_THAT(read(log, 4, 5), ElementsAre(4, 5));
+}
+
+TEST(Log, BeginsAnewBehindASnapshot) {
+  FakeDisk disk;
+  Log log({}, disk);
+  append(log, {1, 1, 1}, 1);
+  log.reset(10, 4, 77);
+  EXPECT_EQ(log.first_index(), 11U);
+  EXPECT_EQ(log.last_index(), 10U);
+  EXPECT_EQ(log.last_term(), 4U);
+  EXPECT_EQ(log.last_time_us(), 77U);
+  EXPECT_EQ(log.bytes_after(0), 0U);
+  append(log, {4}, 11);
+  EXPECT_EQ(log.bytes_after(10), entries_of({4}, 11)[0].bytes());
+  EXPECT_THAT(log.term_starts(), ElementsAre(TermStart{4, 11}));
+}
+
+TEST(Log, LooksForASmallTermNoFurtherThanItKnows) {
+  FakeDisk disk;
+  disk.hold(snapshot_of(10, 4, members({1})), {5, 6}, {.term = 6, .vote = 0, .commit = 10});
+  const Log log(disk.restored(), disk);
+  EXPECT_EQ(log.last_with_term_at_most(12, 5), 11U);
+  EXPECT_EQ(log.last_with_term_at_most(12, 4), 10U);
+  EXPECT_EQ(log.last_with_term_at_most(12, 3), 9U) << "perhaps";
+  EXPECT_EQ(log.last_with_term_at_most(7, 1), 7U) << "perhaps";
+}
+
 TEST(Log, BehavesLikeAPlainVector) {
   for (uint64_t seed = 0; seed < 50; seed++) {
     Random random(seed);
@@ -108,8 +167,9 @@ TEST(Log, BehavesLikeAPlainVector) {
     Term term = 1;
     for (int step = 0; step < 200; step++) {
       if (random.below(5) == 0) term++;
-      const Index first =
-          1 + (random.below(4) == 0 ? random.below(model.size() + 1) : model.size());
+      const Index first = log.first_index() +
+                          (random.below(4) == 0 ? random.below(model.size() + 2 - log.first_index())
+                                                : model.size() + 1 - log.first_index());
       // Replacing entries by ones of the same term does not happen in Raft.
       const std::vector<Term> terms(1 + random.below(3), first <= model.size() ? ++term : term);
       model.resize(first - 1);
@@ -119,11 +179,13 @@ TEST(Log, BehavesLikeAPlainVector) {
       std::vector<Term> all;
       for (const Entry& entry : model) all.push_back(entry.term);
       disk.hold(all, {});
+      if (random.below(20) == 0) log.compact(1 + random.below(model.size() + 1));
       log.trim(random.below(model.size() + 1), random.below(1000));
 
       ASSERT_EQ(log.last_index(), model.size());
       ASSERT_EQ(log.last_term(), model.back().term);
-      const Index from = 1 + random.below(model.size());
+      if (log.first_index() > model.size()) continue;
+      const Index from = log.first_index() + random.below(model.size() + 1 - log.first_index());
       const Index to = from + random.below(model.size() - from + 1);
       std::vector<Entry> entries;
       log.read(from, to, SIZE_MAX, entries);

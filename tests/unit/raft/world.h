@@ -8,6 +8,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -28,6 +29,11 @@ struct Profile {
   uint64_t pauses = 0;
   uint64_t partitions = 0;
   uint64_t disk_speed = 50;  // chance that a waiting write gets synced in a step
+  // All in a thousand steps:
+  uint64_t compactions = 0;  // a node takes a snapshot and cuts its log
+  uint64_t log_losses = 0;   // a node crashes and finds its log damaged; one at a time
+  uint64_t changes = 0;      // of the membership
+  size_t joiners = 0;        // nodes beyond `nodes`, which wait to be added
 };
 
 class World {
@@ -43,6 +49,10 @@ class World {
   const std::string& broken() const { return broken_; }
   size_t committed() const { return committed_.size(); }
   size_t reads_granted() const { return reads_granted_; }
+  size_t remote_reads_granted() const { return remote_reads_granted_; }
+  size_t snapshots_installed() const { return snapshots_installed_; }
+  size_t logs_repaired() const { return logs_repaired_; }
+  size_t changes_finished() const;  // memberships that were committed
 
  private:
   struct Member {
@@ -54,7 +64,25 @@ class World {
     MonotonicUs clock_base = 0;
     bool paused = false;
     std::map<uint64_t, Index> reads;  // by number: what was committed somewhere when it came
+    std::set<uint64_t> remote_reads;  // those of them that the leader was asked for
     Index applied = 0;
+    Index commit_checked = 0;
+    SnapshotMeta file;  // the newest snapshot
+    bool repairing = false;
+  };
+  // A log as it will be when all that was handed out is on the disk.
+  struct Image {
+    Index base = 0;
+    Term base_term = 0;
+    std::vector<Entry> entries;
+
+    Term term_at(Index index) const;
+  };
+  struct Transfer {
+    NodeId from;
+    NodeId to;
+    SnapshotMeta meta;
+    MonotonicUs due;
   };
   struct Flying {
     Message message;
@@ -73,6 +101,13 @@ class World {
   void sync_some();
   void ask_something();
   void harm_something();
+  void lose_a_log();
+  void compact(Member& member);
+  void change_members();
+  void ask_for_read(Member& member);
+  void deliver_snapshots();
+  bool caught_up(size_t before) const;
+  std::string stragglers() const;
   void step();
 
   void fail(const std::string& what);
@@ -81,16 +116,26 @@ class World {
   void check_leader(Member& member);
   void check_grant(Member& member, const ReadGrant& grant);
   void check_logs_match();
-  std::vector<Entry> log_of(const Member& member) const;  // with what is not synced yet
+  void check_commit(Member& member);
+  void check_snapshot(const Member& member, const SnapshotMeta& meta);
+  bool holds(const Member& member, Index index, Term term) const;
+  bool majority_holds(const std::vector<NodeId>& voters, Index index, Term term) const;
+  // As the committed entries have it, at this index.
+  Membership membership_at(Index index) const;
+  Image log_of(const Member& member) const;
 
   Profile profile_;
   Random random_;
   std::vector<Member> members_;
   std::deque<Flying> network_;
+  std::deque<Transfer> transfers_;
   std::vector<std::vector<bool>> cut_;
   MonotonicUs now_ = kStart;
   uint64_t proposals_ = 0;
   size_t reads_granted_ = 0;
+  size_t remote_reads_granted_ = 0;
+  size_t snapshots_installed_ = 0;
+  size_t logs_repaired_ = 0;
   bool calm_ = false;
 
   std::vector<Entry> committed_;

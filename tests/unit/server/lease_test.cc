@@ -3,9 +3,11 @@
 
 #include <deque>
 
+#include "server/command/member_context.h"
 #include "server/replica/replica.h"
 #include "server/replica/session.h"
 #include "storage/log/memory_log_store.h"
+#include "storage/snapshot/snapshot_memory.h"
 #include "tests/support/fake_host.h"
 
 namespace raftkv {
@@ -18,9 +20,9 @@ class Leader final : public server::ReplicaPorts, public server::SessionOwner {
     server::ReplicaOptions options;
     options.read_mode = server::ReadMode::kLease;
     options.raft.id = 1;
-    options.raft.voters = {1, 2, 3};
-    replica_ = std::make_unique<server::Replica>(options, *disk_.recover(), disk_,
-                                                 host_.members_field, stats_, *this);
+    options.raft.bootstrap = server::bootstrap_membership(host_.members_field);
+    replica_ = std::make_unique<server::Replica>(options, *disk_.recover(), disk_, snapshots_,
+                                                 stats_, *this);
     for (int i = 0; i < 100 && !replica_->leads(); ++i) {
       pass_ms(50);
       settle();
@@ -57,6 +59,9 @@ class Leader final : public server::ReplicaPorts, public server::SessionOwner {
   raft::MonotonicUs now_monotonic_us() override { return now_us_; }
   uint64_t now_wall_us() override { return now_us_; }
   void leadership_changed(const raft::Status&) override {}
+  void send_snapshot(raft::NodeId, const raft::SnapshotMeta&) override {}
+  void membership_changed(const server::MembershipFacts&,
+                          const std::vector<server::Member>&) override {}
   void output_ready() override {}
   void may_resume() override {}
 
@@ -79,6 +84,7 @@ class Leader final : public server::ReplicaPorts, public server::SessionOwner {
   test::FakeHost host_;
   server::Stats stats_;
   storage::MemoryLogStore disk_;
+  storage::SnapshotMemory snapshots_;
   std::deque<raft::Persist> writing_;
   std::vector<raft::Message> sent_;
   std::map<uint64_t, raft::Index> last_;
