@@ -74,6 +74,7 @@ int main(int argc, char** argv) {
       std::uniform_int_distribution<int64_t> pause(0, pause_us);
       while (!stopping && chaos::now_ns() < end) {
         load.step();
+        // Think time: it sets the load, nothing waits for it.
         std::this_thread::sleep_for(std::chrono::microseconds(pause(random)));
       }
     });

@@ -198,6 +198,7 @@ void Load::swaps() {
 std::optional<Reply> Load::watch_and_read(const std::vector<std::string>& keys,
                                           std::vector<std::string> read) {
   if (!session_.connect()) {
+    // Nobody leads: the load goes on asking, but not as fast as it can.
     std::this_thread::sleep_for(std::chrono::milliseconds(10));
     return std::nullopt;
   }
@@ -300,6 +301,7 @@ void Load::lock() {
   const std::string fence = fmt::format("fence:{}:{}", age, number);
   const Result fenced = write({{"op", "incr"}, {"key", fence}, {"value", 1}}, {"INCR", fence});
   fields["fence"] = fenced ? json(fenced->integer) : json(nullptr);
+  // The work that the lock protects.
   std::this_thread::sleep_for(std::chrono::milliseconds(draw(0, kLockMs / 20)));
   // Half of the locks are left to their time.
   fields["released"] = nullptr;

@@ -89,6 +89,7 @@ void write(Keyspace& keyspace, const std::string& path) {
   while (job.state() == SnapshotCutJob::State::kCutting ||
          job.state() == SnapshotCutJob::State::kWriting) {
     const auto slice = Clock::now();
+    // Only the writer's thread has something to do then.
     if (!job.advance(1000)) std::this_thread::sleep_for(std::chrono::milliseconds(1));
     if (job.state() == SnapshotCutJob::State::kCutting)
       longest = std::max(longest, seconds_since(slice));
