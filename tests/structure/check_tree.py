@@ -54,6 +54,11 @@ UNFINISHED = re.compile(r"\b(TO" + r"DO|FIX" + r"ME|X" + r"XX|HA" + r"CK)\b|(?i:
 INCLUDE = re.compile(r'^\s*#\s*include\s*(["<])([^">]+)[">]')
 FLAG = re.compile(r"^DEFINE_(?:bool|u?int32|u?int64|double|string)\(\s*(\w+)", re.MULTILINE)
 
+GTEST = re.compile(r"^TEST(?:_[FP])?\(\s*(\w+)\s*,\s*(\w+)", re.MULTILINE)
+PYTEST = re.compile(r"^ +def (test_\w+)\(", re.MULTILINE)
+# In a document: `Suite.Case` of GoogleTest (its names begin with a capital letter), or `test_case` of unittest.
+NAMED_TEST = re.compile(r"`([A-Z]\w+\.[A-Z]\w+|test_\w+)`")
+
 
 def files_under(root, folders, endings):
     for folder in folders:
@@ -142,6 +147,18 @@ def check_flags(root):
         yield "server: no flag is defined anywhere; did their form change?"
 
 
+def check_named_tests(root):
+    """Each test that docs/testing.md names is there, so that what it covers is covered."""
+    tests = set()
+    for path in files_under(root, ("tests",), (".cc", ".py")):
+        text = read(root, path)
+        tests |= {f"{suite}.{name}" for suite, name in GTEST.findall(text)}
+        tests |= set(PYTEST.findall(text))
+    for name in NAMED_TEST.findall(read_document(root, "docs/testing.md")):
+        if name not in tests:
+            yield f"docs/testing.md: there is no test {name}"
+
+
 def check_commands(root, server):
     printed = subprocess.run([server, "--print_commands_md"], capture_output=True, text=True, timeout=60)
     if printed.returncode != 0:
@@ -155,6 +172,7 @@ def problems(root, server=None):
     yield from check_lengths(root)
     yield from check_words(root)
     yield from check_flags(root)
+    yield from check_named_tests(root)
     if server:
         yield from check_commands(root, server)
 

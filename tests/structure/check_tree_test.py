@@ -71,6 +71,14 @@ class Tree(unittest.TestCase):
                 self.assertTrue(found[0].startswith(f"{path}:2: "), found)
                 os.remove(os.path.join(self.root, path))
 
+    def test_a_named_test_that_is_not_there_is_found(self):
+        self.write("tests/unit/log_test.cc", "TEST(Log, IsCut) {\nTEST_F(Disk,\n       Fails) {\n")
+        self.write("tests/integration/x_test.py", "class A:\n    def test_it_works(self):\n")
+        self.write("docs/testing.md", "`Log.IsCut`, `Disk.Fails`, `test_it_works`, `log_test.cc`\n")
+        self.assertEqual(self.found(), [])
+        self.write("docs/testing.md", "`Log.Grows`, `test_it_fails`\n")
+        self.assertEqual(len(self.found()), 2)
+
     def test_a_long_file_is_found(self):
         self.write("raft/node.cc", "\n" * check_tree.LINES_MAX)
         self.assertEqual(self.found(), [])
