@@ -29,7 +29,17 @@ class SharedLoad {
 
   void count_success(uint64_t operations) { succeeded_ += operations; }
   uint64_t succeeded() const { return succeeded_; }
-  void stop() { stop_ = true; }
+  void stop() {
+    const std::lock_guard lock(mutex_);
+    stop_ = true;
+    stopped_.notify_all();
+  }
+  // Ends early at stop().
+  void sleep_until(Clock::time_point until) {
+    if (until <= Clock::now()) return;
+    std::unique_lock lock(mutex_);
+    stopped_.wait_until(lock, until, [this] { return stop_.load(); });
+  }
 
   void worker_ends() {
     const std::lock_guard lock(mutex_);
@@ -48,24 +58,43 @@ class SharedLoad {
   std::atomic<uint64_t> succeeded_ = 0;
   std::mutex mutex_;
   std::condition_variable ended_;
+  std::condition_variable stopped_;
   int64_t running_;
 };
 
 constexpr size_t kVerifiedAtOnce = 500;
 
+// Between two batches of all connections together, at the plan's rate; 0 without one.
+Clock::duration batch_interval(const BenchPlan& plan) {
+  if (plan.rate == 0) return Clock::duration(0);
+  const std::chrono::duration<double> interval(static_cast<double>(plan.pipeline) /
+                                               static_cast<double>(plan.rate));
+  return std::chrono::duration_cast<Clock::duration>(interval);
+}
+
 // One connection's load, on its own thread.
 class Worker {
  public:
-  Worker(const BenchPlan& plan, SharedLoad& load)
+  // `place`: which of the plan's clients this is, from 0.
+  Worker(const BenchPlan& plan, SharedLoad& load, int64_t place)
       : plan_(plan),
         load_(load),
+        place_(place),
         client_(plan.nodes, plan.client),
         random_(std::random_device{}()),
         own_keys_(fmt::format("bench:{:016x}:", random_())) {}
 
   void run() {
     last_success_ = Clock::now();
-    while (const int64_t size = load_.take(plan_.pipeline)) do_batch(size);
+    // One connection begins after the other, within the time that one takes from batch to batch.
+    const auto interval = batch_interval(plan_);
+    auto due = last_success_ + interval * place_;
+    load_.sleep_until(due);
+    while (const int64_t size = load_.take(plan_.pipeline)) {
+      do_batch(size, due);
+      due += interval * plan_.clients;
+      load_.sleep_until(due);
+    }
     note_gap();
     load_.worker_ends();
   }
@@ -102,11 +131,12 @@ class Worker {
   BenchOutcome& outcome() { return outcome_; }
 
  private:
-  void do_batch(int64_t size) {
+  // `due`: when it was to be sent.
+  void do_batch(int64_t size, Clock::time_point due) {
     batch_.clear();
     const uint64_t first_serial = serial_;
     for (int64_t i = 0; i < size; ++i) batch_.push_back(next_command());
-    const auto start = Clock::now();
+    const auto start = plan_.rate > 0 ? due : Clock::now();
     const std::vector<Result> results = client_.pipeline(batch_);
     const auto latency = Clock::now() - start;
     uint64_t succeeded = 0;
@@ -173,6 +203,7 @@ class Worker {
 
   const BenchPlan& plan_;
   SharedLoad& load_;
+  const int64_t place_;
   ClusterClient client_;
   std::mt19937_64 random_;
   std::string text_;
@@ -188,6 +219,7 @@ class Worker {
 bool watch(const BenchPlan& plan, SharedLoad& load, const std::function<void(uint64_t)>& progress) {
   const auto start = Clock::now();
   const bool timed = plan.duration.count() > 0;
+  const auto patience = plan.patience + batch_interval(plan);
   auto last_success = start;
   uint64_t seen = 0;
   auto wake = start;
@@ -200,7 +232,7 @@ bool watch(const BenchPlan& plan, SharedLoad& load, const std::function<void(uin
     if (const uint64_t now = load.succeeded(); now != seen) {
       seen = now;
       last_success = Clock::now();
-    } else if (Clock::now() - last_success >= plan.patience) {
+    } else if (Clock::now() - last_success >= patience) {
       gave_up = true;
       break;
     }
@@ -231,7 +263,7 @@ BenchOutcome run_bench(const BenchPlan& plan, const std::function<void(uint64_t)
   std::vector<std::unique_ptr<Worker>> workers;
   workers.reserve(static_cast<size_t>(plan.clients));
   for (int64_t i = 0; i < plan.clients; ++i) {
-    workers.push_back(std::make_unique<Worker>(plan, load));
+    workers.push_back(std::make_unique<Worker>(plan, load, i));
   }
   BenchOutcome outcome;
   const auto start = Clock::now();

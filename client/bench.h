@@ -21,6 +21,10 @@ struct BenchPlan {
   std::chrono::seconds patience{15};  // the end, if nothing has succeeded for so long
   int64_t clients = 1;                // connections, one thread each
   int64_t pipeline = 1;               // operations sent at once on each
+  // Operations a second in all connections together; 0: as many as go. Each batch has its time, and
+  // its latency counts from then, also if the connection was not free yet: what waits behind a
+  // stall is part of it.
+  int64_t rate = 0;
   int64_t value_size = 64;
   double read_share = 0.0;
   int64_t keyspace = 1;

@@ -63,6 +63,9 @@ class BenchCommand : public CliCommand {
     flags.number("clients", &clients_, 1, kClientsMax,
                  "connections, each with one batch at a time");
     flags.number("pipeline", &pipeline_, 1, 100'000, "operations in a batch");
+    flags.number("rate", &rate_, 0, 1'000'000'000,
+                 "operations a second in all; latencies count from the time at which each batch\n"
+                 "      was due. 0: as many as go");
     flags.number("value_size", &value_size_, 0, 64 << 20, "bytes in a value");
     flags.share("read_share", &read_share_, "how many of the operations are reads");
     flags.number("duration_s", &duration_s_, 0, 7 * 24 * 3600,
@@ -82,6 +85,12 @@ class BenchCommand : public CliCommand {
 
   int run(const Console& console, const std::vector<Address>& nodes,
           const CommonFlags& common) override {
+    if (verify_ && incr_) {
+      console.err(
+          "raftkv-cli bench: --verify reads back the values that it wrote, and INCR writes none; "
+          "give one of --verify and --incr\n");
+      return kExitUsage;
+    }
     if (operations_ == 0 && duration_s_ == 0) operations_ = 10'000;
     BenchPlan plan = {.nodes = nodes,
                       .client = {.command_timeout = std::chrono::milliseconds(common.timeout_ms)},
@@ -90,6 +99,7 @@ class BenchCommand : public CliCommand {
                       .patience = std::chrono::seconds(patience_s_),
                       .clients = clients_,
                       .pipeline = pipeline_,
+                      .rate = rate_,
                       .value_size = value_size_,
                       .read_share = read_share_,
                       .keyspace = keyspace_,
@@ -136,6 +146,7 @@ class BenchCommand : public CliCommand {
   int64_t duration_s_ = 0;
   int64_t keyspace_ = 100'000;
   int64_t patience_s_ = 15;
+  int64_t rate_ = 0;
   bool verify_ = false;
   bool once_ = false;
   bool incr_ = false;

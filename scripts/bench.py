@@ -45,11 +45,13 @@ class RedisSystem:
     def __init__(self, folder):
         self.folder = tempfile.mkdtemp(prefix="redis-", dir=folder)
         self.port = free_port_base(1)
+        self.start(["--appendonly", "yes", "--appendfsync", "always"])
+
+    def start(self, flags):
         # redis-server is the same program as redis-check-rdb, which comes without a service.
         program = shutil.which("redis-server") or shutil.which("redis-check-rdb")
         self.process = subprocess.Popen(
-            ["redis-server", "--port", str(self.port), "--bind", HOST, "--dir", self.folder]
-            + ["--appendonly", "yes", "--appendfsync", "always", "--save", ""],
+            ["redis-server", "--port", str(self.port), "--bind", HOST, "--dir", self.folder, "--save", "", *flags],
             executable=program,
             stdout=subprocess.DEVNULL,
             preexec_fn=die_with_parent,

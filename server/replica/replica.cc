@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <limits>
 #include <utility>
 
 #include "server/replica/check.h"
@@ -41,6 +42,10 @@ Replica::Replica(ReplicaOptions options, raft::Restored restored, const raft::Lo
 // Sessions that were closed with commands in flight end with the replica.
 Replica::~Replica() {
   if (leading_term_ != 0) stop_leading();
+  // A follower's reads may still wait for the leader. A session that is closed lives until its last
+  // command has its answer.
+  reads_.drop_before(std::numeric_limits<BatchNumber>::max(),
+                     [this](ReadItem& item) { fail(item.origin, redirect(item.slot)); });
 }
 
 void Replica::touch() {

@@ -542,14 +542,14 @@ TEST_P(LogStoreContract, AFullDiskRefusesAWriteWhichSucceedsOnceThereIsRoom) {
   world_->set_disk_full(true);
   const Write more = Write().hard_state(2, 2).append(2, 2, "waits");
   const raft::Persist* group[] = {&more.get()};
-  for (int attempt = 0; attempt < 3; ++attempt) {
-    std::this_thread::sleep_for(std::chrono::milliseconds(attempt * 150));
-    const auto refused = store().write(group);
-    if (refused) continue;  // it looks at the disk now and then only
-    EXPECT_TRUE(refused.error().disk_full) << refused.error().text;
-    EXPECT_TRUE(store().disk_full());
-    EXPECT_THAT(describe(read(store(), 1, 1)), ElementsAre(describe(entry(1, 1, "before"))));
-  }
+  // A store looks at the room on its disk now and then only (each 200 ms at the latest, or each
+  // MiB).
+  const auto looked_by = std::chrono::steady_clock::now() + std::chrono::seconds(2);
+  auto refused = store().write(group);
+  while (refused && std::chrono::steady_clock::now() < looked_by) refused = store().write(group);
+  ASSERT_FALSE(refused) << "a full disk took every write for two seconds";
+  EXPECT_TRUE(refused.error().disk_full) << refused.error().text;
+  EXPECT_THAT(describe(read(store(), 1, 1)), ElementsAre(describe(entry(1, 1, "before"))));
   EXPECT_TRUE(store().disk_full());
   world_->set_disk_full(false);
   EXPECT_TRUE(store().write(group));

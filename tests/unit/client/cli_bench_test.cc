@@ -4,6 +4,7 @@
 #include <atomic>
 #include <nlohmann/json.hpp>
 #include <set>
+#include <thread>
 
 #include "client/connection.h"
 #include "tests/unit/client/cli_harness.h"
@@ -88,6 +89,34 @@ TEST(CliBench, GoesOnAtTheNextLeader) {
   const CliRun run = bench(first, {"--n", "100", "--clients", "4"});
   EXPECT_THAT(run.out, HasSubstr("writes=100 "));
   EXPECT_EQ(next.requests().size(), 70U);
+}
+
+TEST(CliBench, KeepsTheRateThatWasAskedFor) {
+  FakeNode node(serve);
+  const CliRun run =
+      bench(node, {"--n", "200", "--clients", "4", "--pipeline", "5", "--rate", "400", "--json"});
+  // Forty batches, one each 12.5 ms; how much later they end is the machine's affair.
+  EXPECT_GE(Json::parse(run.out).at("elapsed_s").get<double>(), 39 * 0.0125);
+  EXPECT_EQ(node.requests().size(), 200U);
+}
+
+TEST(CliBench, AtARateALatencyCountsFromWhenTheBatchWasDue) {
+  std::atomic<int> asked = 0;
+  FakeNode node([&asked](const Args&) {
+    if (asked++ == 0) std::this_thread::sleep_for(200ms);
+    return ok();
+  });
+  const CliRun run = bench(node, {"--n", "20", "--rate", "100", "--json"});
+  // All but the last few were due while the first one was waited for.
+  EXPECT_GE(Json::parse(run.out).at("p50_ms").get<double>(), 50.0);
+}
+
+TEST(CliBench, RefusesToReadBackWhatIncrWrote) {
+  FakeNode node(serve);
+  const CliRun run = bench(node, {"--n", "50", "--verify", "--incr"});
+  EXPECT_EQ(run.exit_code, kExitUsage);
+  EXPECT_THAT(run.err, HasSubstr("give one of --verify and --incr"));
+  EXPECT_EQ(node.requests().size(), 0U);
 }
 
 TEST(CliBench, StopsAfterItsDuration) {

@@ -46,8 +46,8 @@ TEST_F(ListenerLimitsTest, AClientThatDoesNotReadIsNotReadFromEither) {
   EXPECT_LE(most, options_.output_bytes_soft + 200'000);
   // Reading again, it gets everything.
   slow.reading = true;
-  ASSERT_TRUE(
-      until([&] { return slow.incoming.size() == 2000 * bulk(std::string(100'000, 'b')).size(); }));
+  const size_t all = 2000 * bulk(std::string(100'000, 'b')).size();
+  ASSERT_TRUE(until([&] { return slow.incoming.size() == all; }));
 }
 
 TEST_F(ListenerLimitsTest, OutputBeyondTheHardLimitClosesTheConnection) {

@@ -1,0 +1,239 @@
+#!/usr/bin/python3 -B
+"""Measures what a snapshot costs the clients, beside BGSAVE of a stock Redis, and how long its file loads.
+
+   scripts/bench_snapshot.py [--nodes 1,3] [--keys 1000000] [--value-size 100] [--seconds 10]
+                             [--rounds 3] [--dir FOLDER] [--json]
+
+A round opens each system with fresh data, fills it with so many keys, finds the rate of writes that it
+bears, and then writes at half of that rate twice: without a snapshot, and with one begun after a fifth of
+the time (BGSAVE, on every node). Latencies count from the time at which each write was due, so what waits
+behind a stall is part of them. Memory is the largest resident size of any node, against that before the
+snapshot. At the end each system is started again on the file it wrote, and the time until it serves is taken.
+
+The load is raftkv-cli bench --rate, for both. Build first (scripts/build.sh); writes a Markdown table.
+"""
+
+import argparse
+import json
+import os
+import re
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from bench import RaftkvSystem, RedisSystem, machine, process_facts, row_of  # noqa: E402
+from cluster import CLI, HOST, until  # noqa: E402
+from wire import Connection, ConnectionLost, ErrorReply  # noqa: E402
+
+CLIENTS, PIPELINE = 8, 16
+FILL_BATCH = 1000
+# No snapshot comes by itself during a measurement.
+QUIET_FLAGS = ["--snapshot_log_bytes=0", "--snapshot_entries=0"]
+
+
+def raftkv_bench(port, arguments, **more):
+    command = [CLI, "bench", "--nodes", f"{HOST}:{port}", "--json", "--clients", str(CLIENTS)]
+    command += ["--pipeline", str(PIPELINE), "--value_size", str(arguments.value_size)]
+    command += ["--keyspace", str(arguments.keys)]
+    for name, value in more.items():
+        command += [f"--{name}", str(value)]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=600)
+    figures = json.loads(result.stdout)
+    if figures["errors"] or figures["unknown"]:
+        raise RuntimeError(f"{' '.join(command)}: {figures['first_error']}")
+    return figures
+
+
+def fill(port, arguments):
+    """Every key of the bench's keyspace, once."""
+    value = b"v" * arguments.value_size
+    with Connection((HOST, port), timeout=60) as connection:
+        for first in range(0, arguments.keys, FILL_BATCH):
+            last = min(first + FILL_BATCH, arguments.keys)
+            for reply in connection.pipeline([("SET", f"bench:{key:012d}", value) for key in range(first, last)]):
+                if reply != "OK":
+                    raise RuntimeError(f"SET was answered with {reply}")
+
+
+class Memory:
+    """The largest resident size of each process while it is open."""
+
+    def __init__(self, pids):
+        self.pids = pids
+        self.before = [resident(pid) for pid in pids]
+        self.largest = list(self.before)
+        self.done = threading.Event()
+        self.thread = threading.Thread(target=self.watch)
+
+    def watch(self):
+        while not self.done.wait(0.2):
+            self.largest = [max(old, resident(pid)) for old, pid in zip(self.largest, self.pids)]
+
+    def __enter__(self):
+        self.thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self.done.set()
+        self.thread.join()
+
+    def growth(self):
+        return max(after / before for before, after in zip(self.before, self.largest))
+
+
+def resident(pid):
+    """With its children: Redis forks for a snapshot. What they share counts once (by shares, Pss)."""
+    with open(f"/proc/{pid}/task/{pid}/children") as file:
+        children = file.read().split()
+    if not children:
+        return process_facts(pid)["rss"]
+    total = 0
+    for process in [pid, *children]:
+        try:
+            with open(f"/proc/{process}/smaps_rollup") as file:
+                total += int(re.search(r"^Pss:\s+(\d+) kB", file.read(), re.MULTILINE).group(1)) * 1024
+        except (FileNotFoundError, ProcessLookupError, AttributeError):
+            pass  # the child has ended meanwhile
+    return total
+
+
+def persistence(port):
+    with Connection((HOST, port), timeout=10) as connection:
+        text = connection.call("INFO", "persistence").decode()
+    return dict(line.split(":", 1) for line in text.splitlines() if ":" in line)
+
+
+def save_everywhere(ports):
+    """BGSAVE on each node; returns how long the longest took."""
+    started = time.monotonic()
+    for port in ports:
+        with Connection((HOST, port), timeout=10) as connection:
+            reply = connection.call("BGSAVE")
+            if isinstance(reply, ErrorReply):
+                raise RuntimeError(f"BGSAVE was answered with {reply}")
+    for port in ports:
+        until(lambda port=port: persistence(port)["rdb_bgsave_in_progress"] == "0", 300, "the snapshot is written")
+        if persistence(port)["rdb_last_bgsave_status"] != "ok":
+            raise RuntimeError("the snapshot failed")
+    return time.monotonic() - started
+
+
+def ports_of(system):
+    return [node.port for node in system.cluster.nodes] if isinstance(system, RaftkvSystem) else [system.port]
+
+
+def measure(system, arguments):
+    port = system.target()
+    fill(port, arguments)
+    most = raftkv_bench(port, arguments, duration_s=5)["throughput_ops_per_s"]
+    rate = int(most / 2)
+    calm = raftkv_bench(port, arguments, duration_s=arguments.seconds, rate=rate)
+    took = []
+    with Memory(list(system.pids().values())) as memory:
+        saver = threading.Timer(arguments.seconds / 5, lambda: took.append(save_everywhere(ports_of(system))))
+        saver.start()
+        saving = raftkv_bench(port, arguments, duration_s=arguments.seconds, rate=rate)
+        saver.join()
+    if not took:
+        raise RuntimeError("the snapshot could not be taken")
+    system.target()
+    return {
+        "rate": rate,
+        "calm_p99_ms": calm["p99_ms"],
+        "calm_max_ms": calm["max_ms"],
+        "p99_ms": saving["p99_ms"],
+        "max_ms": saving["max_ms"],
+        "snapshot_s": took[0],
+        "memory": memory.growth(),
+    }
+
+
+def serves(port):
+    try:
+        with Connection((HOST, port), timeout=5) as connection:
+            return not isinstance(connection.call("GET", "bench:000000000000"), ErrorReply)
+    except (OSError, ConnectionLost):
+        return False
+
+
+def load_redis(system):
+    """A stock Redis on the file that BGSAVE wrote, without its append-only file."""
+    system.process.kill()
+    system.process.wait()
+    started = time.monotonic()
+    system.start(["--appendonly", "no"])
+    until(lambda: serves(system.port), 120, "Redis serves", pause=0.005)
+    return time.monotonic() - started
+
+
+def load_raftkv(system):
+    """The only node of a cluster, killed and started again: it loads its snapshot, and the log behind it."""
+    node = system.leader
+    node.kill()
+    started = time.monotonic()
+    node.start()
+    until(lambda: serves(node.port), 120, "the node serves", pause=0.005)
+    return time.monotonic() - started
+
+
+def run(open_system, load, arguments):
+    system = open_system()
+    try:
+        figures = measure(system, arguments)
+        if load:
+            # Everything into the file: a second snapshot, without writes meanwhile.
+            save_everywhere(ports_of(system))
+            figures["load_s"] = load(system)
+        print(f"{system.name}: {figures}", file=sys.stderr, flush=True)
+        return figures
+    finally:
+        system.close()
+
+
+def median(rounds, name, form="{:.2f}"):
+    values = [figures[name] for figures in rounds if name in figures]
+    if not values:
+        return ""
+    return f"{form.format(statistics.median(values))} ({form.format(min(values))} - {form.format(max(values))})"
+
+
+def main():
+    parser = argparse.ArgumentParser(
+        prog="bench_snapshot.py", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--nodes", default="1,3", type=lambda text: [int(n) for n in text.split(",")])
+    parser.add_argument("--keys", default=1_000_000, type=int)
+    parser.add_argument("--value-size", default=100, type=int)
+    parser.add_argument("--seconds", default=10, type=int)
+    parser.add_argument("--rounds", default=3, type=int)
+    parser.add_argument("--dir", default=None, help="where the data goes: on a real disk")
+    parser.add_argument("--json", action="store_true")
+    arguments = parser.parse_args()
+    folder = arguments.dir or tempfile.gettempdir()
+    results = {}
+    for _ in range(arguments.rounds):
+        results.setdefault("Redis", []).append(run(lambda: RedisSystem(folder), load_redis, arguments))
+        for nodes in arguments.nodes:
+            figures = run(
+                lambda: RaftkvSystem(folder, nodes, QUIET_FLAGS), load_raftkv if nodes == 1 else None, arguments
+            )
+            results.setdefault(f"RaftKV, {nodes} node" + ("s" if nodes > 1 else ""), []).append(figures)
+    if arguments.json:
+        print(json.dumps({"machine": machine(), "results": results}, indent=1))
+        return
+    print(f"{machine()}; {arguments.rounds} rounds, median (least - most); {arguments.keys:,} keys.\n")
+    names = ["rate", "calm_p99_ms", "p99_ms", "calm_max_ms", "max_ms", "snapshot_s", "memory", "load_s"]
+    titles = ["", "writes/s", "p99 ms without", "p99 ms with", "longest ms without", "longest ms with"]
+    titles += ["snapshot s", "memory, times", "load s"]
+    print(row_of(titles))
+    print(row_of(["---"] * len(titles)))
+    for system, rounds in results.items():
+        print(row_of([system, *(median(rounds, name, "{:,.0f}" if name == "rate" else "{:.2f}") for name in names)]))
+
+
+if __name__ == "__main__":
+    main()
