@@ -102,6 +102,8 @@ Json json_of(const ClusterStatus& status) {
                   {"applied_index", node.applied_index},
                   {"last_index", node.last_index},
                   {"snapshot_index", node.snapshot_index},
+                  {"digest_mismatches", node.info.number("raft_digest_mismatches").value_or(0)},
+                  {"digest_last_ok_time", node.info.number("raft_digest_last_ok_time").value_or(0)},
                   {"keys", node.keys}});
     }
     nodes.push_back(std::move(one));

@@ -16,6 +16,7 @@ enum class Kind : uint8_t {
   kTimeoutNow = 7,
   kReadRequest = 8,
   kReadReply = 9,
+  kHostNote = 10,
 };
 
 // term, index, time, kind and length take at least one byte each.
@@ -81,13 +82,19 @@ void put_body(const ReadReply& body, std::string& out) {
   put_varint(out, body.index);
 }
 
+void put_body(const HostNote& body, std::string& out) {
+  put_byte(out, static_cast<uint8_t>(Kind::kHostNote));
+  put_varint(out, body.bytes.size());
+  out.append(body.bytes);
+}
+
 Entry take_entry(Source& in) {
   Entry entry;
   entry.term = in.varint("an entry's term");
   entry.index = in.varint("an entry's index");
   entry.time_us = in.varint("an entry's time");
   const uint8_t kind = in.byte("an entry's kind");
-  if (kind > static_cast<uint8_t>(EntryKind::kMembership)) in.fail("unknown kind of ", "entry");
+  if (kind > static_cast<uint8_t>(EntryKind::kHost)) in.fail("unknown kind of ", "entry");
   entry.kind = static_cast<EntryKind>(kind);
   const uint64_t size = in.varint("an entry's length");
   const std::string_view payload = in.take(size, "an entry's payload");
@@ -187,6 +194,11 @@ void take_body(Kind kind, Source& in, Message& message) {
     case Kind::kReadReply:
       message.body = take_read_reply(in);
       return;
+    case Kind::kHostNote: {
+      const uint64_t size = in.varint("a note's length");
+      message.body = HostNote{.bytes = std::string(in.take(size, "a note"))};
+      return;
+    }
   }
   in.fail("unknown kind of ", "message");
 }

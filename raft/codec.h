@@ -14,8 +14,9 @@
 //   7 TimeoutNow      -
 //   8 ReadRequest     number
 //   9 ReadReply       flags (1 refused), number, index
-//   entry           term, index, time_us, kind (0 no-op, 1 commands, 2 membership), payload length,
-//                   payload
+//   10 HostNote       length, bytes
+//   entry           term, index, time_us, kind (0 no-op, 1 commands, 2 membership, 3 host), payload
+//                   length, payload
 //   membership      flags (1 joint), number of voters, voters, if joint: number of outgoing voters
 //                   and these, number of learners, learners, then for each member, in the order of
 //                   the ids: length of its context, context

@@ -79,14 +79,15 @@ bool Leader::active(const Progress& peer) const {
 
 // --- replication -------------------------------------------------------------------------------
 
-std::expected<Index, ProposeError> Leader::propose(Payload payload, uint64_t time_us) {
+std::expected<Index, ProposeError> Leader::propose(Payload payload, uint64_t time_us,
+                                                   EntryKind kind) {
   if (transfer_target_ != 0 || removed_) return std::unexpected(ProposeError::kTransferring);
   // What a majority committed but our own disk has not taken yet weighs on our memory all the same.
   const Index settled = std::min(core_.commit(), core_.disk.durable_index());
   if (core_.log.bytes_after(settled) >= core_.options.uncommitted_bytes_max) {
     return std::unexpected(ProposeError::kBusy);
   }
-  append(EntryKind::kCommands, std::move(payload), time_us);
+  append(kind, std::move(payload), time_us);
   return core_.log.last_index();
 }
 

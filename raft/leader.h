@@ -26,7 +26,7 @@ class Leader {
   // Some of our own log became durable.
   void advance_commit();
 
-  std::expected<Index, ProposeError> propose(Payload payload, uint64_t time_us);
+  std::expected<Index, ProposeError> propose(Payload payload, uint64_t time_us, EntryKind kind);
   void add_read(uint64_t number) { reads_.add(number, core_.log.last_index()); }
   void add_remote_read(NodeId from, uint64_t number);
   std::expected<Index, ChangeError> change_members(const std::vector<MemberChange>& changes);

@@ -90,6 +90,8 @@ class Node::Impl {
   void on(const Message& message, TimeoutNow& order);
   void on(const Message& message, ReadRequest& request);
   void on(const Message& message, ReadReply& reply);
+  // The host's own: it has no business here.
+  void on(const Message& /*message*/, HostNote& /*note*/) { core.messages_ignored++; }
 };
 
 void Node::Impl::settle() {
@@ -311,9 +313,12 @@ void Node::receiving_from(NodeId peer) {
   impl_->receiving_from(peer);
 }
 
-std::expected<Index, ProposeError> Node::propose(Payload payload, uint64_t time_us) {
+std::expected<Index, ProposeError> Node::propose(Payload payload, uint64_t time_us,
+                                                 EntryKind kind) {
+  RAFT_CHECK(kind == EntryKind::kCommands || kind == EntryKind::kHost,
+             "only commands and the host's entries are proposed");
   if (!impl_->leadership) return std::unexpected(ProposeError::kNotLeader);
-  return impl_->leadership->propose(std::move(payload), time_us);
+  return impl_->leadership->propose(std::move(payload), time_us, kind);
 }
 
 uint64_t Node::read() {

@@ -183,8 +183,9 @@ class Node {
   void receiving_from(NodeId peer);
 
   // Appends a batch to the log of the leader. `time_us` is this host's clock; the entry gets
-  // max(time_us, time of the entry before). Returns the entry's index.
-  std::expected<Index, ProposeError> propose(Payload payload, uint64_t time_us);
+  // max(time_us, time of the entry before). Returns the entry's index. `kind`: kCommands or kHost.
+  std::expected<Index, ProposeError> propose(Payload payload, uint64_t time_us,
+                                             EntryKind kind = EntryKind::kCommands);
 
   // Registers a linearizable read (thesis 6.4) and returns its number; numbers grow by one. It is
   // granted by some later Ready, or never, if leadership ends first: the host drops what it has

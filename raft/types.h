@@ -27,6 +27,7 @@ enum class EntryKind : uint8_t {
   kNoop = 0,        // opens a leader's term (thesis 6.4); empty payload
   kCommands = 1,    // a batch of commands; an empty batch only moves the log's clock
   kMembership = 2,  // who belongs to the group from here on: an encoded Membership (raft/codec.h)
+  kHost = 3,        // what the host has to settle beside its commands; opaque to the core
 };
 
 struct Entry {
@@ -146,12 +147,17 @@ struct ReadReply {
   bool refused = false;
 };
 
+// What hosts say to each other beside consensus. Opaque; the core neither sends nor takes it.
+struct HostNote {
+  std::string bytes;
+};
+
 struct Message {
   NodeId from = 0;
   NodeId to = 0;
   Term term = 0;
   std::variant<VoteRequest, VoteReply, Append, AppendReply, Heartbeat, HeartbeatReply, TimeoutNow,
-               ReadRequest, ReadReply>
+               ReadRequest, ReadReply, HostNote>
       body;
 };
 

@@ -35,10 +35,11 @@ DEFINE_string(read_mode, "read_index",
               "How reads are kept linearizable: read_index (a majority confirms the leader), lease "
               "(no round trip while the leader's lease lasts; clocks must not drift by more than "
               "10 %), stale (any node answers at once; reads may be old).");
-DEFINE_string(follower_reads, "linearizable",
-              "What a node that does not lead does with the reads of a connection that said "
-              "READONLY: linearizable (asks the leader how far it must be first), stale (answers at "
-              "once, perhaps from the past), off (sends them to the leader).");
+DEFINE_string(
+    follower_reads, "linearizable",
+    "What a node that does not lead does with the reads of a connection that said "
+    "READONLY: linearizable (asks the leader how far it must be first), stale (answers at "
+    "once, perhaps from the past), off (sends them to the leader).");
 DEFINE_uint64(heartbeat_ms, 50, "Milliseconds between a leader's heartbeats, 1 to 10000.");
 DEFINE_uint64(
     election_timeout_ms, 400,
@@ -87,6 +88,10 @@ DEFINE_uint64(log_tail_bytes, uint64_t{64} << 20,
 DEFINE_uint64(
     snapshot_rate_bytes, uint64_t{64} << 20,
     "Bytes a second at which snapshots are sent to other nodes, at least 64 KiB; 0: no limit.");
+DEFINE_uint64(
+    digest_interval, 600,
+    "Seconds between two checks that all members hold the same data; the leader's counts. At most "
+    "31536000; 0: none.");
 DEFINE_uint64(maxclients, 10'000, "Client connections at a time, 1 to 1000000.");
 DEFINE_uint64(timeout, 0, "Seconds after which an idle client is disconnected; 0: never.");
 DEFINE_uint64(client_output_soft_bytes, uint64_t{1} << 20,
@@ -152,6 +157,7 @@ std::optional<std::string> range_error() {
       {"log_tail_entries", FLAGS_log_tail_entries, 0, 1'000'000'000},
       {"log_tail_bytes", FLAGS_log_tail_bytes, 0, 64 * kGiB},
       {"snapshot_rate_bytes", FLAGS_snapshot_rate_bytes, 0, 1024 * kGiB},
+      {"digest_interval", FLAGS_digest_interval, 0, 31'536'000},
       {"maxclients", FLAGS_maxclients, 1, 1'000'000},
       {"timeout", FLAGS_timeout, 0, UINT32_MAX},
       {"client_output_soft_bytes", FLAGS_client_output_soft_bytes, 16 * kKiB, 4 * kGiB},
@@ -310,6 +316,7 @@ void set_limits(Config& config) {
   snapshots.tail_entries = FLAGS_log_tail_entries;
   snapshots.tail_bytes = FLAGS_log_tail_bytes;
   config.snapshot_rate_bytes = FLAGS_snapshot_rate_bytes;
+  replica.digest_interval_us = FLAGS_digest_interval * 1'000'000;
 
   ClientOptions& clients = config.clients;
   clients.listen_host = config.listen_host;

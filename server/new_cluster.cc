@@ -13,6 +13,7 @@
 #include "raft/membership_history.h"
 #include "server/cluster_identity.h"
 #include "server/command/member_context.h"
+#include "server/difference_record.h"
 #include "server/peer/known_peers.h"
 #include "storage/log/identity.h"
 #include "storage/log/rocks_log_store.h"
@@ -122,6 +123,14 @@ std::string report(const NewClusterOptions& options, const raft::Restored& resto
 std::expected<std::string, std::string> force_new_cluster(const NewClusterOptions& options) {
   auto directory = storage::open_existing_directory(options.data_dir, options.node_id);
   if (!directory) return Failure(directory.error());
+  const auto differences = read_differences(options.data_dir);
+  if (!differences) return Failure(differences.error());
+  if (differences->discard) {
+    return Failure(
+        fmt::format("the data of {} differ from what the other nodes had: {}. Use the "
+                    "directory of another node",
+                    options.data_dir, differences->last));
+  }
   auto log = storage::RocksLogStore::open(options.data_dir + "/log", {});
   if (!log) return Failure(log.error());
   const auto restored = (*log)->recover();

@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "server/cluster_identity.h"
+#include "server/command/info.h"
 #include "server/replica/session.h"
 #include "server/restart_process.h"
 
@@ -81,6 +82,9 @@ std::expected<void, std::string> Server::open_log(raft::Restored& restored) {
   if (!store_->damage().empty()) {
     LOG(ERROR) << store_->damage() << "; this node does not vote until the others have repaired it";
   }
+  auto differences = discard_what_differs(config_.data_dir, *store_, restored);
+  if (!differences) return std::unexpected(differences.error());
+  differences_ = std::move(*differences);
   if (auto opened = snapshots_->open(config_.data_dir, *store_, restored); !opened) return opened;
   LOG(INFO) << "data directory " << config_.data_dir << ": term " << restored.hard_state.term
             << ", last index " << restored.last_index << ", committed at least "
@@ -209,6 +213,8 @@ void Server::turn() {
     if (!replica_->in_turn()) break;
     more = true;
   }
+  if (replica_->may_be_discarded() && !shutdown_requested_)
+    start_over("the data of this node are discarded");
   if (shutdown_requested_) continue_shutdown();
   if (more || clients_->has_pending_work()) {
     uv_idle_start(&more_work_, [](uv_idle_t*) {});
@@ -244,6 +250,47 @@ void Server::leadership_changed(const raft::Status& status) {
             << (status.leader == 0 ? std::string(", no leader known")
                                    : fmt::format(", leader {}", status.leader))
             << ", last index " << status.last << ", commit " << status.commit;
+}
+
+void Server::dataset_differs(const DigestDifference& difference) {
+  differences_.discard = true;
+  ++differences_.count;
+  differences_.last =
+      fmt::format("at index {} the digest of this node's dataset was {}, that of the majority {}",
+                  difference.index, digest_text(difference.own), digest_text(difference.majority));
+  LOG(ERROR)
+      << "THE DATA OF THIS NODE DIFFER FROM THE OTHERS': " << differences_.last
+      << ". What was read here since may have been wrong. This node serves nothing any more"
+      << (replica_->node().is_leader() ? ", hands over leadership" : "")
+      << ", discards its dataset, its log and its snapshots, starts again, and gets all of it "
+         "from the leader; until then it does not vote. Look for the cause: memory, disk, or "
+         "a defect of this program";
+  if (auto written = write_differences(config_.data_dir, differences_); !written) {
+    LOG(ERROR)
+        << written.error()
+        << ". This node ends here: without that file its next start would serve the same "
+           "data. Remove it from the cluster (raftkv-cli members replace) and add it with an "
+           "empty directory";
+    google::FlushLogFiles(google::INFO);
+    _exit(1);
+  }
+}
+
+void Server::digests_undecided(raft::Index index) {
+  const DigestStatus& own = replica_->digest_status();
+  LOG(ERROR) << "THE DATA OF THE NODES DIFFER: at index " << index
+             << " no majority has the same. This node's digest is "
+             << (own.last_index == index ? digest_text(own.last_value) : "not known")
+             << ". Nobody can tell whose data are right, so all nodes go on: compare "
+                "raft_digest_last_value in the INFO of all nodes, and replace those whose data you "
+                "do not trust";
+}
+
+DigestStatus Server::digest_status() const {
+  DigestStatus status = replica_->digest_status();
+  status.mismatches = differences_.count;
+  status.last_mismatch = differences_.last;
+  return status;
 }
 
 void Server::tell_disk_full() {

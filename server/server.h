@@ -14,6 +14,7 @@
 
 #include "server/command/host.h"
 #include "server/config.h"
+#include "server/difference_record.h"
 #include "server/net/listener.h"
 #include "server/peer/known_peers.h"
 #include "server/peer/transport.h"
@@ -51,6 +52,7 @@ class Server final : public Host, public ReplicaPorts {
   uint64_t snapshot_index() const override { return replica_->snapshot_status().index; }
   SnapshotStatus snapshot_status() const override { return replica_->snapshot_status(); }
   std::optional<LoadFacts> load_facts() const override { return snapshots_->load_facts(); }
+  DigestStatus digest_status() const override;
   bool request_snapshot() override { return replica_->request_snapshot(); }
   bool loading() const override { return replica_->loading(); }
   Stats& stats() override { return stats_; }
@@ -87,6 +89,8 @@ class Server final : public Host, public ReplicaPorts {
   void send_snapshot(raft::NodeId to, const raft::SnapshotMeta& meta) override {
     snapshots_->send(to, meta);
   }
+  void dataset_differs(const DigestDifference& difference) override;
+  void digests_undecided(raft::Index index) override;
 
   std::expected<void, std::string> open_log(raft::Restored& restored);
   void start_over(const std::string& why);
@@ -120,6 +124,7 @@ class Server final : public Host, public ReplicaPorts {
 
   storage::OpenedDirectory directory_;
   std::optional<KnownPeers> known_peers_;  // from start() on
+  DifferenceRecord differences_;
   std::unique_ptr<storage::RocksLogStore> store_;
   std::unique_ptr<SnapshotService> snapshots_;
   std::unique_ptr<storage::LogWriter> writer_;

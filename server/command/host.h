@@ -111,6 +111,20 @@ struct SnapshotStatus {
   std::string error;      // of the last attempt, empty if it went well
 };
 
+// What came of comparing this node's dataset with the other members', since it started.
+struct DigestStatus {
+  bool in_progress = false;  // the digest is being computed
+  uint64_t checks = 0;       // digests of this node that were compared with a majority's
+  uint64_t mismatches = 0;   // how many of these differed; the server: in all lives of its data
+  uint64_t skipped = 0;      // checks that came before the digest of an earlier one was finished
+  uint64_t undecided = 0;    // checks in which no majority agreed on a digest
+  uint64_t last_index = 0;   // of the newest digest computed here, 0: none
+  data::Keyspace::Digest last_value;
+  uint64_t last_ok_index = 0;  // of the newest that agreed with a majority's
+  uint64_t last_ok_wall_us = 0;
+  std::string last_mismatch{};  // in words
+};
+
 // A snapshot that is being loaded at the start.
 struct LoadFacts {
   uint64_t bytes = 0;
@@ -190,6 +204,7 @@ class Host {
                                                           std::string_view value) = 0;
 
   virtual SnapshotStatus snapshot_status() const { return {}; }
+  virtual DigestStatus digest_status() const { return {}; }
   // Nothing unless a snapshot is being loaded.
   virtual std::optional<LoadFacts> load_facts() const { return std::nullopt; }
   // False if there is nothing new to save.

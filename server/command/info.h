@@ -68,6 +68,9 @@ void write_info_replication(const InfoSource& source, InfoText& text);  // info_
 void write_info_cluster(const InfoSource& source, InfoText& text);
 void write_info_raft(const InfoSource& source, InfoText& text);
 
+// 32 hexadecimal digits.
+std::string digest_text(const data::Keyspace::Digest& digest);
+
 // When the newest snapshot was finished or, before the first one, when the process started: Unix
 // seconds, as LASTSAVE tells it.
 uint64_t last_save_s(const Host& host);

@@ -126,6 +126,21 @@ void write_raft_snapshots(const Host& host, InfoText& text) {
   text.field("raft_repairing", status.repairing ? 1 : 0);
 }
 
+void write_raft_digests(const Host& host, InfoText& text) {
+  const DigestStatus digests = host.digest_status();
+  text.field("raft_digest_in_progress", digests.in_progress ? 1 : 0);
+  text.field("raft_digest_checks", digests.checks);
+  text.field("raft_digest_last_index", digests.last_index);
+  text.field("raft_digest_last_value",
+             digests.last_index == 0 ? "" : digest_text(digests.last_value));
+  text.field("raft_digest_last_ok_index", digests.last_ok_index);
+  text.field("raft_digest_last_ok_time", digests.last_ok_wall_us / 1'000'000);
+  text.field("raft_digest_mismatches", digests.mismatches);
+  text.field("raft_digest_last_mismatch", one_line(digests.last_mismatch));
+  text.field("raft_digest_skipped", digests.skipped);
+  text.field("raft_digest_undecided", digests.undecided);
+}
+
 void write_raft_peers(const ClusterView& view, const raft::Status& status, InfoText& text) {
   int number = 0;
   for (const raft::PeerStatus& peer : status.peers) {
@@ -141,6 +156,10 @@ void write_raft_peers(const ClusterView& view, const raft::Status& status, InfoT
 }
 
 }  // namespace
+
+std::string digest_text(const data::Keyspace::Digest& digest) {
+  return fmt::format("{:016x}{:016x}", digest.high, digest.low);
+}
 
 void write_info_replication(const InfoSource& source, InfoText& text) {
   const Host& host = source.host;
@@ -192,6 +211,7 @@ void write_info_raft(const InfoSource& source, InfoText& text) {
   text.field("raft_snapshot_index", host.snapshot_index());
   text.field("raft_first_index", disk.first_index);
   write_raft_snapshots(host, text);
+  write_raft_digests(host, text);
   text.field("raft_log_bytes", disk.log_bytes);
   text.field("raft_disk_full", disk.full ? 1 : 0);
   text.field("raft_log_time_ms", host.log_time_us() / 1000);

@@ -16,9 +16,9 @@
 namespace raftkv::server {
 
 // Version 2 added all that a group with changing members needs: addresses, the age of the dialler's
-// membership, the purpose of a connection. A node of version 1 is refused, not understood: it would
-// take snapshots and changes of the membership for damage.
-inline constexpr uint32_t kPeerProtocolVersion = 2;
+// membership, the purpose of a connection. Version 3 added the hosts' own entries and notes. A node
+// of an earlier version is refused, not understood: it would take what it does not know for damage.
+inline constexpr uint32_t kPeerProtocolVersion = 3;
 // The payload of any frame before the handshake is over.
 inline constexpr size_t kHandshakeBytesMax = 1024;
 inline constexpr size_t kClusterIdBytesMax = 255;

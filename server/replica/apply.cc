@@ -82,6 +82,12 @@ void Replica::apply(const raft::Entry& entry) {
     if (leading_term_ != 0 && !watches_.empty()) watches_.touch(key);
   });
   snapshots_.entry_applied(entry);
+  if (entry.kind == raft::EntryKind::kHost) {
+    apply_host_entry(entry);
+    if (taken_out_) return;
+  } else {
+    poll_.entry_applied();
+  }
   if (snapshots_.wants_to_begin(state_)) snapshots_.begin(node_, state_, ports_.now_wall_us());
 }
 
@@ -139,7 +145,7 @@ void Replica::apply_foreign(const raft::Entry& entry) {
 }
 
 void Replica::run_granted_reads() {
-  if (reads_.empty()) return;
+  if (reads_.empty() || taken_out_) return;
   if (leading_term_ == 0) retry_postponed_reads();
   BatchNumber last_before = 0;
   const bool unsettled = reads_.run_granted(

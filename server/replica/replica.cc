@@ -33,6 +33,8 @@ Replica::Replica(ReplicaOptions options, raft::Restored restored, const raft::Lo
       state_(options_.hash_seed, stats, options_.precise_clock_ns),
       snapshots_(options_.snapshots, snapshots, restored.snapshot,
                  [&ports] { return ports.now_monotonic_us(); }),
+      digests_(options_.digest_slice_us, [&ports] { return ports.now_monotonic_us(); }),
+      poll_(options_.digest_interval_us, ports.now_monotonic_us()),
       awaits_dataset_(restored.snapshot.index != 0),
       awaited_index_(restored.snapshot.index),
       load_until_(std::min(restored.hard_state.commit, restored.last_index)) {
@@ -65,6 +67,9 @@ void Replica::step(raft::Message message) {
   // Who has no room for its own vote can't take over: it would only depose the leader that it has,
   // and reads would end for all. The leader goes on as if this message had been lost.
   if (std::holds_alternative<raft::TimeoutNow>(message.body) && ports_.disk_full()) return;
+  if (const auto* note = std::get_if<raft::HostNote>(&message.body)) {
+    return hear(message.from, *note);
+  }
   node_.step(std::move(message));
 }
 

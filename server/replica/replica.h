@@ -18,6 +18,9 @@
 #include "raft/node.h"
 #include "server/command/host.h"
 #include "server/replica/batch.h"
+#include "server/replica/digest_codec.h"
+#include "server/replica/digest_poll.h"
+#include "server/replica/digest_taker.h"
 #include "server/replica/handover.h"
 #include "server/replica/log_clock.h"
 #include "server/replica/member_book.h"
@@ -63,6 +66,10 @@ struct ReplicaOptions {
   size_t entries_inflight_max = 4;
   uint64_t hash_seed = 0;
   SnapshotKeeperOptions snapshots;
+  // Between two checks that the replicas agree; the leader's counts. 0: none.
+  uint64_t digest_interval_us = 0;
+  // What a turn may spend on the digest.
+  uint64_t digest_slice_us = 500;
   // An entry that only expires keys is proposed at most this often.
   uint64_t expire_interval_us = 20'000;
   // A leader whose disk is full hands over when it has led for so long, and tries again after as
@@ -92,6 +99,13 @@ class ReplicaPorts {
                                   const std::vector<Member>& members) = 0;
   // The file is to be sent to `to`; how that ended comes back through Replica::snapshot_sent().
   virtual void send_snapshot(raft::NodeId to, const raft::SnapshotMeta& meta) = 0;
+  // This replica's dataset is not that of a majority. It answers and applies nothing from now on.
+  // The host ends it as soon as Replica::may_be_discarded(), and in the next start discards the log
+  // (LogStore::discard_log()) before anything is read from it: durably decided when this returns.
+  virtual void dataset_differs(const DigestDifference& difference) = 0;
+  // For the log of events: no majority has the same dataset. Nobody knows whose is right, and all
+  // go on.
+  virtual void digests_undecided(raft::Index index) = 0;
 };
 
 class Replica {
@@ -129,7 +143,7 @@ class Replica {
   // Whether one that a member offers would help this replica. A leader has all that is committed,
   // and clients wait for it to apply their entries one by one.
   bool wants_snapshot(const raft::SnapshotMeta& meta) const {
-    return !node_.is_leader() && node_.wants_snapshot(meta);
+    return !taken_out_ && !node_.is_leader() && node_.wants_snapshot(meta);
   }
   // The state becomes that of this snapshot, whose file is in the store, whole and durable. False
   // if the replica has got that far by itself meanwhile; the file is removed in time, and not by
@@ -142,6 +156,14 @@ class Replica {
   // The process ends: what is being written is given up. May wait for the disk.
   void end_snapshots() { snapshots_.end(); }
   const SnapshotStatus& snapshot_status() const { return snapshots_.status(); }
+
+  // --- digests (digests.cc) -----------------------------------------------------------------
+
+  const DigestStatus& digest_status() const { return digests_.status(); }
+  // See ReplicaPorts::dataset_differs().
+  bool taken_out() const { return taken_out_; }
+  // It was taken out, and does not lead any more, or could not hand over.
+  bool may_be_discarded() const;
 
   // --- for sessions -------------------------------------------------------------------------
 
@@ -188,8 +210,11 @@ class Replica {
 
   // --- questions ----------------------------------------------------------------------------
 
-  // Entries that were committed before this process started are still being applied.
-  bool loading() const { return awaits_dataset_ || state_.applied_index() < load_until_; }
+  // Entries that were committed before this process started are still being applied; or it is about
+  // to be started anew, without what it holds.
+  bool loading() const {
+    return awaits_dataset_ || taken_out_ || state_.applied_index() < load_until_;
+  }
   raft::Index load_until() const { return load_until_; }
   raft::Status raft_status() const { return node_.status(); }
   const raft::Node& node() const { return node_; }
@@ -229,7 +254,16 @@ class Replica {
 
   // snapshots.cc
   void send_snapshots(const std::vector<raft::SnapshotRequest>& requests);
-  bool may_apply() const { return !awaits_dataset_ && !snapshots_.stalled(); }
+  bool may_apply() const { return !awaits_dataset_ && !taken_out_ && !snapshots_.stalled(); }
+
+  // digests.cc
+  void apply_host_entry(const raft::Entry& entry);
+  bool tend_digests();
+  void lead_digests();
+  void propose_host_entry(const HostEntry& entry);
+  void report_digest();
+  void hear(raft::NodeId from, const raft::HostNote& note);
+  void leave_if_different();
 
   // apply.cc: entries and reads
   void apply(const raft::Entry& entry);
@@ -253,6 +287,21 @@ class Replica {
   Handover handover_;
   StateMachine state_;
   SnapshotKeeper snapshots_;
+  DigestTaker digests_;
+  DigestPoll poll_;
+  bool taken_out_ = false;
+  // The last check or verdict that this node proposed.
+  raft::Term digest_entry_term_ = 0;
+  raft::Index digest_entry_index_ = 0;
+  // The last report of a digest, and when it is repeated.
+  struct SentReport {
+    raft::NodeId leader = 0;
+    raft::Term term = 0;
+    raft::Index index = 0;
+    uint64_t wait_us = 0;
+    raft::MonotonicUs again_us = 0;
+  };
+  SentReport report_;
   bool awaits_dataset_ = false;
   raft::Index awaited_index_ = 0;  // of the snapshot that is awaited
   LogClock clock_;

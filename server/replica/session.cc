@@ -191,7 +191,7 @@ void Session::run_local_into(const CommandSpec& spec, Args args, std::string& ou
 }
 
 bool Session::may_run_here(const CommandSpec& spec) const {
-  if (spec.is_write() || !replica_.belongs()) return false;
+  if (spec.is_write() || !replica_.belongs() || replica_.taken_out()) return false;
   if (replica_.read_mode() == ReadMode::kStale) return true;
   return state_.readonly && replica_.options().follower_reads == FollowerReads::kStale;
 }

@@ -23,6 +23,7 @@ bool Replica::install(storage::LoadedSnapshot snapshot) {
   if (!wants_snapshot(meta)) return false;
   snapshots_.abandon();
   if (!node_.restore(meta)) return false;
+  digests_.forget(state_);
   // What was handed out to be applied, or is to be loaded, is part of the snapshot.
   unapplied_.clear();
   unapplied_next_ = 0;
@@ -34,7 +35,7 @@ bool Replica::install(storage::LoadedSnapshot snapshot) {
 
 bool Replica::request_snapshot() {
   touch();
-  return !awaits_dataset_ && snapshots_.request(state_);
+  return !awaits_dataset_ && !taken_out_ && snapshots_.request(state_);
 }
 
 void Replica::snapshot_sent(raft::NodeId to, raft::Index index) {
@@ -45,6 +46,7 @@ void Replica::snapshot_sent(raft::NodeId to, raft::Index index) {
 
 // A snapshot that was just finished may not be recorded yet: its file is whole all the same.
 void Replica::send_snapshots(const std::vector<raft::SnapshotRequest>& requests) {
+  if (taken_out_) return;  // what it has is wrong; whoever leads next has another
   for (const raft::SnapshotRequest& request : requests) {
     const raft::SnapshotMeta& newest = snapshots_.newest();
     RAFTKV_CHECK(newest.index + 1 >= node_.first_index(), "the log was cut without a snapshot");

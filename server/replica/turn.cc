@@ -49,7 +49,9 @@ bool Replica::end_turn() {
   apply_slice();
   // What was left over from the last turn may have asked for an entry that settles deadlines.
   if (leading_term_ != 0) propose_batches();
-  bool more = !awaits_dataset_ && snapshots_.advance(node_, state_, ports_.now_wall_us());
+  bool more =
+      !awaits_dataset_ && !taken_out_ && snapshots_.advance(node_, state_, ports_.now_wall_us());
+  more |= tend_digests();
   // What can't be applied now does not hold up what others wait for.
   const auto takes_entries = [this] { return unapplied_.empty() && may_apply(); };
   while (node_.has_ready(takes_entries())) {
@@ -134,7 +136,7 @@ void Replica::close_forming() {
 }
 
 void Replica::propose_batches() {
-  if (handover_.active()) return;
+  if (handover_.active() || taken_out_) return;
   while (proposed_.size() < options_.entries_inflight_max) {
     if (closed_.empty()) {
       if (!forming_.wanted()) return;

@@ -167,7 +167,7 @@ std::expected<raft::Entry, std::string> decode_entry_record(raft::Index index,
         fmt::format("it has format version {}, this program knows {}", version, kVersion));
   }
   const auto kind = static_cast<uint8_t>(header[kKindAt]);
-  if (kind > static_cast<uint8_t>(raft::EntryKind::kMembership)) {
+  if (kind > static_cast<uint8_t>(raft::EntryKind::kHost)) {
     return std::unexpected(fmt::format("its kind is {}, which this program does not know", kind));
   }
   raft::Entry entry;
@@ -187,7 +187,7 @@ bool is_of_another_release(std::string_view record) {
   const char* header = record.data();
   if (get_u64(header) != entry_checksum(header, record.substr(kEntryHeaderBytes))) return false;
   return static_cast<uint8_t>(header[kVersionAt]) != kVersion ||
-         static_cast<uint8_t>(header[kKindAt]) > static_cast<uint8_t>(raft::EntryKind::kMembership);
+         static_cast<uint8_t>(header[kKindAt]) > static_cast<uint8_t>(raft::EntryKind::kHost);
 }
 
 std::string encode_hard_state(const raft::HardState& state) {

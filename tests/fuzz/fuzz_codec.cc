@@ -98,6 +98,7 @@ std::vector<std::string> seeds() {
   add(TimeoutNow{});
   add(ReadRequest{.number = 1'000'000});
   add(ReadReply{.number = 1'000'000, .index = 43, .refused = false});
+  add(HostNote{.bytes = "a note"});
   Membership joint{
       .voters = {1, 2, 4}, .outgoing_voters = {1, 2, 3}, .learners = {9}, .contexts = {}};
   for (NodeId id : {1, 2, 3, 4, 9}) joint.contexts[id] = "127.0.0.1:7000";
@@ -114,6 +115,7 @@ std::vector<std::string> seeds() {
   std::string bytes;
   encode_entry(entry(42, EntryKind::kCommands, "payload"), bytes);
   encode_entry(entry(43, EntryKind::kNoop, ""), bytes);
+  encode_entry(entry(44, EntryKind::kHost, "settled"), bytes);
   out.push_back(bytes);
   return out;
 }

@@ -64,6 +64,7 @@ TEST(ClusterSim, NothingIsLostAndNothingIsStaleUnderFaults) {
     EXPECT_GT(sum.repairs, 20u);
     EXPECT_GT(sum.damaged_files, 3u);
     EXPECT_GT(sum.full_disks, 50u);
+    EXPECT_GT(sum.digest_checks, 1000u);
   }
 }
 

@@ -100,6 +100,10 @@ Profile Profile::draw(Random& random) {
   if (profile.nodes >= 3) profile.damage = sometimes(0.5);
   profile.lost_files = sometimes(0.4);
   if (random.chance(0.5)) profile.node.follower_reads = server::FollowerReads::kLinearizable;
+  if (random.chance(0.7)) {
+    profile.node.options.digest_interval_us = random.between(20'000, 1'000'000);
+    profile.node.options.digest_slice_us = random.chance(0.5) ? 0 : 500;
+  }
   return profile;
 }
 
@@ -458,6 +462,7 @@ std::string SimCluster::run() {
     totals_.log_cuts += counts.log_cuts;
     totals_.repairs += counts.repairs;
     totals_.damaged_files += counts.damaged_files;
+    totals_.digest_checks += counts.digest_checks;
   }
   if (verbose_) fmt::print("{}\n", states());
   return failure_;

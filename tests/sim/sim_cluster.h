@@ -81,6 +81,7 @@ class SimCluster {
     uint64_t full_disks = 0;
     uint64_t once_retries = 0;     // commands in sessions that were sent again
     uint64_t once_duplicates = 0;  // of these, such as had been executed already
+    uint64_t digest_checks = 0;    // digests that were compared with a majority's
   };
   const Totals& totals() const { return totals_; }
   void set_verbose() { verbose_ = true; }

@@ -43,6 +43,11 @@ uint64_t SimNode::now_wall_us() {
 void SimNode::start() {
   auto restored = disk_.recover();
   if (!restored) throw std::runtime_error(restored.error());
+  if (std::exchange(discard_, false)) {
+    if (auto done = disk_.discard_log(); !done) throw std::runtime_error(done.error());
+    *restored = *disk_.recover();
+    damaged_ = true;
+  }
   const auto start = server::find_start_point(disk_, snapshots_, *restored);
   if (!start) throw std::runtime_error(start.error());
   const bool as_it_was = start->notice.empty() && disk_.damage().empty();
@@ -182,6 +187,7 @@ void SimNode::finish_turn() {
   for (const auto& input : inputs) input();
   if (replica_->end_turn()) schedule_turn();
   notice_repair();
+  if (replica_->may_be_discarded()) start_without_data();
   if (replica_->snapshot_status().in_progress) write_snapshots();
   if (after_turn) after_turn(*this);
   if (!inputs_.empty()) schedule_turn();

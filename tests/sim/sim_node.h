@@ -47,6 +47,7 @@ struct NodeCounts {
   uint64_t log_cuts = 0;
   uint64_t repairs = 0;
   uint64_t damaged_files = 0;
+  uint64_t digest_checks = 0;
 };
 
 struct NodeProfile {
@@ -95,6 +96,10 @@ class SimNode final : public server::ReplicaPorts, public server::Host {
   bool damage_disk();
   // It has all that it ever held: nothing was damaged, or it is repaired.
   bool sound() const { return !damaged_; }
+  // Somebody changes its dataset behind its back: from now on digests may differ.
+  void expect_differences() { differences_expected_ = true; }
+  std::vector<server::DigestDifference> differences;
+  std::vector<raft::Index> undecided;
   // Moves its wall clock.
   void shift_wall_clock(int64_t us) { profile_.wall_offset_us += us; }
 
@@ -127,6 +132,8 @@ class SimNode final : public server::ReplicaPorts, public server::Host {
   void membership_changed(const server::MembershipFacts&,
                           const std::vector<server::Member>&) override {}
   void send_snapshot(raft::NodeId to, const raft::SnapshotMeta& meta) override;
+  void dataset_differs(const server::DigestDifference& difference) override;
+  void digests_undecided(raft::Index index) override;
 
   // --- Host
   raft::Status raft_status() const override { return replica_->raft_status(); }
@@ -171,6 +178,7 @@ class SimNode final : public server::ReplicaPorts, public server::Host {
   void fail_install();
   void write_snapshots();
   void notice_repair();
+  void start_without_data();
   uint64_t snapshot_delay() { return world_.random().between(100, profile_.disk.snapshot_us_max); }
 
   // A snapshot that has arrived, on its way into the dataset.
@@ -194,6 +202,8 @@ class SimNode final : public server::ReplicaPorts, public server::Host {
   std::unique_ptr<Install> install_;
   bool writing_snapshots_ = false;  // the disk is told to go on
   bool damaged_ = false;
+  bool differences_expected_ = false;
+  bool discard_ = false;               // in the next start
   NodeCounts counts_;                  // without those of the present life that the replica counts
   std::deque<raft::Persist> writing_;  // staged, in order
   bool syncing_ = false;

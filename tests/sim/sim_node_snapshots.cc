@@ -35,6 +35,7 @@ NodeCounts SimNode::counts() const {
   if (replica_ == nullptr) return counts;
   counts.snapshots += replica_->snapshot_status().saves;
   counts.installs += replica_->snapshot_status().installs;
+  counts.digest_checks += replica_->digest_status().checks;
   return counts;
 }
 
@@ -67,6 +68,34 @@ void SimNode::notice_repair() {
   if (!damaged_ || replica_->awaits_dataset() || replica_->raft_status().repairing) return;
   damaged_ = false;
   ++counts_.repairs;
+}
+
+// --- digests -----------------------------------------------------------------------------------
+
+void SimNode::dataset_differs(const server::DigestDifference& difference) {
+  if (!differences_expected_) {
+    throw std::runtime_error("the dataset of node " + std::to_string(id_) +
+                             " differs from the majority's at index " +
+                             std::to_string(difference.index));
+  }
+  differences.push_back(difference);
+}
+
+void SimNode::digests_undecided(raft::Index index) {
+  if (!differences_expected_) {
+    throw std::runtime_error("no majority has the same dataset at index " + std::to_string(index));
+  }
+  undecided.push_back(index);
+}
+
+void SimNode::start_without_data() {
+  discard_ = true;
+  // Not from within its own turn.
+  world_.after(0, [this, life = life_] {
+    if (life != life_ || !up()) return;
+    crash();
+    start();
+  });
 }
 
 bool SimNode::damage_disk() {

@@ -11,7 +11,7 @@ void add(SimCluster::Totals& sum, const SimCluster::Totals& totals) {
       &Totals::crashes,         &Totals::partitions,    &Totals::pauses,     &Totals::messages,
       &Totals::snapshots,       &Totals::installs,      &Totals::log_cuts,   &Totals::changes,
       &Totals::repairs,         &Totals::damaged_files, &Totals::full_disks, &Totals::once_retries,
-      &Totals::once_duplicates,
+      &Totals::once_duplicates, &Totals::digest_checks,
   };
   static_assert(std::size(kCounts) * sizeof(uint64_t) == sizeof(Totals), "a count is missing");
   for (uint64_t Totals::*count : kCounts) sum.*count += totals.*count;
@@ -23,10 +23,10 @@ std::string to_text(const SimCluster::Totals& t) {
       "pauses, {} retries in sessions, {} answered from what was kept\n"
       "{} snapshots taken, {} installed, {} log cuts, {} changes of members, {} repairs, {} "
       "damaged "
-      "files, {} full disks\n",
+      "files, {} full disks, {} digests compared\n",
       t.acknowledged, t.unknown, t.refused, t.leaders, t.crashes, t.partitions, t.pauses,
       t.once_retries, t.once_duplicates, t.snapshots, t.installs, t.log_cuts, t.changes, t.repairs,
-      t.damaged_files, t.full_disks);
+      t.damaged_files, t.full_disks, t.digest_checks);
 }
 
 }  // namespace raftkv::sim

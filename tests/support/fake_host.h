@@ -94,6 +94,7 @@ class FakeHost : public server::Host {
   }
 
   server::SnapshotStatus snapshot_status() const override { return snapshots_field; }
+  server::DigestStatus digest_status() const override { return digests_field; }
   std::optional<server::LoadFacts> load_facts() const override { return load_field; }
   bool request_snapshot() override {
     ++snapshot_requests_field;
@@ -117,6 +118,7 @@ class FakeHost : public server::Host {
   uint64_t snapshot_field = 0;
   bool loading_field = false;
   server::SnapshotStatus snapshots_field;
+  server::DigestStatus digests_field;
   std::optional<server::LoadFacts> load_field;
   int snapshot_requests_field = 0;
   bool something_to_save_field = true;

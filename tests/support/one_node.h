@@ -123,11 +123,12 @@ class OneNode final : public server::ReplicaPorts {
                     .body = raft::Heartbeat{.commit = 0, .round = 1}});
   }
   // While this node follows node 2: node 2's entry of this kind and time, committed at once.
-  void follow_entry(uint64_t time_us, std::string payload = "") {
+  void follow_entry(uint64_t time_us, std::string payload = "",
+                    raft::EntryKind kind = raft::EntryKind::kCommands) {
     raft::Entry entry{.term = replica_->node().term(),
                       .index = replica_->node().last_index() + 1,
                       .time_us = time_us,
-                      .kind = raft::EntryKind::kCommands,
+                      .kind = kind,
                       .payload = std::make_shared<const std::string>(std::move(payload))};
     const raft::Index index = entry.index;
     raft::Append append{
@@ -157,6 +158,7 @@ class OneNode final : public server::ReplicaPorts {
   void send(raft::Message message) override {
     if (std::holds_alternative<raft::TimeoutNow>(message.body)) told_to_lead.push_back(message.to);
     if (std::holds_alternative<raft::ReadRequest>(message.body)) ++read_requests;
+    if (std::holds_alternative<raft::HostNote>(message.body)) notes.push_back(message);
     if (!followers_answer_ || silent_.contains(message.to)) return;
     raft::Message answer{.from = message.to, .to = 1, .term = message.term, .body = {}};
     if (const auto* vote = std::get_if<raft::VoteRequest>(&message.body)) {
@@ -187,12 +189,19 @@ class OneNode final : public server::ReplicaPorts {
   uint64_t now_wall_us() override { return static_cast<uint64_t>(wall_us_); }
   void leadership_changed(const raft::Status&) override {}
   void send_snapshot(raft::NodeId, const raft::SnapshotMeta&) override {}
+  void dataset_differs(const server::DigestDifference& difference) override {
+    differences.push_back(difference);
+  }
+  void digests_undecided(raft::Index index) override { undecided.push_back(index); }
   void membership_changed(const server::MembershipFacts&,
                           const std::vector<server::Member>& members) override {
     told_members = members;
   }
 
   std::vector<server::Member> told_members;  // as the ports were told last
+  std::vector<server::DigestDifference> differences;
+  std::vector<raft::Index> undecided;
+  std::vector<raft::Message> notes;  // that this node has sent
 
  private:
   FakeHost host_;

@@ -32,7 +32,8 @@ Answer info_of(const Facts& facts, const std::string& section) {
   return bulk(fmt::format(
       "# Raft\r\nraft_node_id:{}\r\nraft_members:{}\r\nraft_role:{}\r\nraft_term:{}\r\n"
       "raft_leader_id:{}\r\nraft_commit_index:99\r\nraft_applied_index:98\r\nraft_last_index:{}\r\n"
-      "raft_snapshot_index:30\r\n{}",
+      "raft_snapshot_index:30\r\nraft_digest_mismatches:2\r\n"
+      "raft_digest_last_ok_time:1700000001\r\n{}",
       facts.id, facts.members, facts.role, facts.term, facts.leader, facts.last, facts.peers));
 }
 
@@ -111,6 +112,8 @@ TEST_F(CliStatus, JsonHasTheSameFigures) {
   EXPECT_EQ(json["nodes"][1]["node"], "n2");
   EXPECT_EQ(json["nodes"][1]["lag"], 5);
   EXPECT_EQ(json["nodes"][1]["snapshot_index"], 30);
+  EXPECT_EQ(json["nodes"][1]["digest_mismatches"], 2);
+  EXPECT_EQ(json["nodes"][1]["digest_last_ok_time"], 1'700'000'001);
   EXPECT_EQ(json["nodes"][1]["keys"], 12);
   EXPECT_EQ(json["nodes"][2]["state"], "unreachable");
   EXPECT_EQ(json["nodes"][2]["reason"], "Connection refused");

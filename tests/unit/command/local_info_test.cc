@@ -227,6 +227,34 @@ TEST(InfoRaft, TellsWhatBecameOfSnapshots) {
   EXPECT_EQ(fields.at("raft_repairing"), "1");
 }
 
+TEST(InfoRaft, TellsWhatCameOfComparingDigests) {
+  LocalWorld world;
+  auto fields = info_of(world, {"raft"}).fields;
+  EXPECT_EQ(fields.at("raft_digest_checks"), "0");
+  EXPECT_EQ(fields.at("raft_digest_last_value"), "");
+  world.host.digests_field = {.in_progress = true,
+                              .checks = 9,
+                              .mismatches = 2,
+                              .skipped = 3,
+                              .undecided = 4,
+                              .last_index = 77,
+                              .last_value = {.low = 0xab, .high = 0x12},
+                              .last_ok_index = 76,
+                              .last_ok_wall_us = 1'700'000'001'999'999,
+                              .last_mismatch = "two\r\nlines"};
+  fields = info_of(world, {"raft"}).fields;
+  EXPECT_EQ(fields.at("raft_digest_in_progress"), "1");
+  EXPECT_EQ(fields.at("raft_digest_checks"), "9");
+  EXPECT_EQ(fields.at("raft_digest_mismatches"), "2");
+  EXPECT_EQ(fields.at("raft_digest_skipped"), "3");
+  EXPECT_EQ(fields.at("raft_digest_undecided"), "4");
+  EXPECT_EQ(fields.at("raft_digest_last_index"), "77");
+  EXPECT_EQ(fields.at("raft_digest_last_value"), "000000000000001200000000000000ab");
+  EXPECT_EQ(fields.at("raft_digest_last_ok_index"), "76");
+  EXPECT_EQ(fields.at("raft_digest_last_ok_time"), "1700000001");
+  EXPECT_EQ(fields.at("raft_digest_last_mismatch"), "two  lines");
+}
+
 TEST(InfoStats, ShowsTheCountersUntilTheyAreReset) {
   LocalWorld world;
   world.host.stats_field.commands_processed = 12;

@@ -17,6 +17,7 @@ std::vector<Message> one_of_each() {
   entries[1].kind = EntryKind::kNoop;
   entries[1].payload = nullptr;
   entries[2].payload = text(std::string(1000, '\0') + "\xff");
+  entries[2].kind = EntryKind::kHost;
   const std::vector<decltype(Message::body)> bodies = {
       VoteRequest{.pre = true, .transfer = false, .last_index = 5, .last_term = 4},
       VoteRequest{.pre = false, .transfer = true, .last_index = UINT64_MAX, .last_term = 127},
@@ -32,6 +33,8 @@ std::vector<Message> one_of_each() {
       ReadRequest{.number = 1ULL << 50},
       ReadReply{.number = 77, .index = 88, .refused = false},
       ReadReply{.number = 79, .index = 0, .refused = true},
+      HostNote{.bytes = std::string("\0\xff note", 7)},
+      HostNote{},
   };
   std::vector<Message> messages;
   for (const auto& body : bodies) {
@@ -91,6 +94,8 @@ TEST(Codec, EveryFieldArrivesInItsPlace) {
   EXPECT_EQ(read.number, 77U);
   EXPECT_EQ(read.index, 88U);
   EXPECT_FALSE(read.refused);
+  const auto note = std::get<HostNote>(decode_message(encoded(messages[14]))->body);
+  EXPECT_EQ(note.bytes, std::string("\0\xff note", 7));
 }
 
 TEST(Codec, AMessageCutOffAnywhereIsAnError) {

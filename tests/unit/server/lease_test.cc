@@ -60,6 +60,8 @@ class Leader final : public server::ReplicaPorts, public server::SessionOwner {
   uint64_t now_wall_us() override { return now_us_; }
   void leadership_changed(const raft::Status&) override {}
   void send_snapshot(raft::NodeId, const raft::SnapshotMeta&) override {}
+  void dataset_differs(const server::DigestDifference&) override {}
+  void digests_undecided(raft::Index) override {}
   void membership_changed(const server::MembershipFacts&,
                           const std::vector<server::Member>&) override {}
   void output_ready() override {}
