@@ -18,6 +18,7 @@
 #include "server/peer/known_peers.h"
 #include "server/peer/transport.h"
 #include "server/replica/replica.h"
+#include "server/snapshot_reads.h"
 #include "server/snapshot_service.h"
 #include "storage/log/identity.h"
 #include "storage/log/log_writer.h"
@@ -52,6 +53,11 @@ class Server final : public Host, public ReplicaPorts {
   SnapshotStatus snapshot_status() const override { return replica_->snapshot_status(); }
   std::optional<LoadFacts> load_facts() const override { return snapshots_->load_facts(); }
   bool request_snapshot() override { return replica_->request_snapshot(); }
+  std::expected<SnapshotFileFacts, std::string> snapshot_file() override;
+  std::expected<std::string, std::string> read_snapshot(uint64_t index, uint64_t term,
+                                                        uint64_t offset, uint64_t count) override {
+    return snapshot_reads_->read({.term = term, .index = index}, offset, count, now_monotonic_us());
+  }
   bool loading() const override { return replica_->loading(); }
   Stats& stats() override { return stats_; }
   DiskFacts disk() const override;
@@ -88,6 +94,7 @@ class Server final : public Host, public ReplicaPorts {
     snapshots_->send(to, meta);
   }
 
+  std::expected<void, std::string> import_dump(const storage::Identity& identity);
   std::expected<void, std::string> open_log(raft::Restored& restored);
   void start_over(const std::string& why);
   std::expected<void, std::string> start_peers();
@@ -122,6 +129,7 @@ class Server final : public Host, public ReplicaPorts {
   std::optional<KnownPeers> known_peers_;  // from start() on
   std::unique_ptr<storage::RocksLogStore> store_;
   std::unique_ptr<SnapshotService> snapshots_;
+  std::optional<SnapshotReads> snapshot_reads_;  // from start() on
   std::unique_ptr<storage::LogWriter> writer_;
   std::unique_ptr<Replica> replica_;
   std::unique_ptr<PeerTransport> peers_;
