@@ -78,12 +78,12 @@ def tool(*args):
 
 
 # Elections are no business of these tests, and a busy machine should not bring them about.
-PATIENT = "--election_timeout_ms=2000"
+PATIENT = ("--election_timeout_ms=3000", "--disk_stall_ms=20000")
 
 
 class Rdb(ClusterTestCase):
     NODES = 3
-    FLAGS = (PATIENT,)
+    FLAGS = PATIENT
 
     def setUp(self):
         super().setUp()
@@ -294,8 +294,9 @@ class Rdb(ClusterTestCase):
                 except (OSError, ConnectionLost):
                     continue
 
-        filler = [word for i in range(20000) for word in (f"filler:{i}", "x" * 100)]
-        self.assertEqual(self.cluster.call("MSET", *filler), "OK")
+        for begin in range(0, 20000, 2000):
+            filler = [word for i in range(begin, begin + 2000) for word in (f"filler:{i}", "x" * 100)]
+            self.assertEqual(self.cluster.call("MSET", *filler), "OK")
         writer = threading.Thread(target=transfer)
         writer.start()
         try:
@@ -334,8 +335,8 @@ class Rdb(ClusterTestCase):
             expected = self.fill(theirs)
             theirs.call("SET", "soon", "gone", "PX", 1)
         path = self.saved(redis)
-        with Cluster(1, (PATIENT, f"--import_rdb={path}"), spare=2) as cluster:
-            cluster.flags = [PATIENT]
+        with Cluster(1, (*PATIENT, f"--import_rdb={path}"), spare=2) as cluster:
+            cluster.flags = list(PATIENT)
             first = cluster.nodes[0]
             with first.connect() as ours:
                 self.same_data(ours, expected)
