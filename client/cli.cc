@@ -54,6 +54,12 @@ constexpr std::array kCommands = {
           "Do so before it is started there.", make_members_update_command},
     Entry{"transfer", "hand over leadership",
           "Clients wait for some milliseconds, and no command fails.", make_transfer_command},
+    Entry{"snapshot", "have a node take a snapshot",
+          "Waits until it is on the node's disk. Costs nothing if there is nothing new.",
+          make_snapshot_command},
+    Entry{"export", "write the data of the running cluster to an RDB file",
+          "Has a node take a snapshot, downloads it, and verifies it. Stock Redis loads the file.",
+          make_export_command},
     Entry{
         "import", "bring in the keys of a Redis RDB file",
         "Checks the whole file first: a key that has no place here is named, and nothing is sent.\n"

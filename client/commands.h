@@ -20,6 +20,8 @@ std::unique_ptr<CliCommand> make_members_promote_command();
 std::unique_ptr<CliCommand> make_members_replace_command();
 std::unique_ptr<CliCommand> make_members_update_command();
 std::unique_ptr<CliCommand> make_transfer_command();
+std::unique_ptr<CliCommand> make_snapshot_command();
+std::unique_ptr<CliCommand> make_export_command();
 std::unique_ptr<CliCommand> make_import_command();
 std::unique_ptr<CliCommand> make_check_command();
 

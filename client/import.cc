@@ -1,15 +1,10 @@
 #include "client/import.h"
 
-#include <fcntl.h>
 #include <fmt/format.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
-#include <cerrno>
-#include <cstring>
-#include <optional>
 #include <utility>
 
+#include "storage/snapshot/rdb_file.h"
 #include "storage/snapshot/rdb_reader.h"
 
 namespace raftkv::client {
@@ -17,44 +12,6 @@ namespace {
 
 using storage::RdbReader;
 using Item = RdbReader::Item;
-
-// A file is read from its beginning to its end.
-class FileSource : public storage::ByteSource {
- public:
-  static std::expected<FileSource, std::string> open(const std::string& path) {
-    const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
-    if (fd < 0) return std::unexpected(std::string(std::strerror(errno)));
-    struct stat facts = {};
-    FileSource source(fd);
-    if (::fstat(fd, &facts) != 0) return std::unexpected(std::string(std::strerror(errno)));
-    if (!S_ISREG(facts.st_mode)) return std::unexpected("it is no file; it must be read twice");
-    source.left_ = static_cast<uint64_t>(facts.st_size);
-    return source;
-  }
-  FileSource(FileSource&& other) noexcept : fd_(std::exchange(other.fd_, -1)), left_(other.left_) {}
-  FileSource& operator=(FileSource&&) = delete;
-  ~FileSource() override {
-    if (fd_ >= 0) ::close(fd_);
-  }
-
-  std::expected<size_t, std::string> read(char* to, size_t size) override {
-    ssize_t count = 0;
-    do {
-      count = ::read(fd_, to, size);
-    } while (count < 0 && errno == EINTR);
-    if (count < 0) return std::unexpected(std::string(std::strerror(errno)));
-    const auto read = static_cast<size_t>(count);
-    left_ -= std::min<uint64_t>(left_, read);
-    return read;
-  }
-  std::optional<uint64_t> remaining() const override { return left_; }
-
- private:
-  explicit FileSource(int fd) : fd_(fd) {}
-
-  int fd_;
-  uint64_t left_ = 0;
-};
 
 int64_t now_ms() {
   const auto now = std::chrono::system_clock::now().time_since_epoch();
@@ -64,7 +21,7 @@ int64_t now_ms() {
 // Calls visit(reader) for each key until it returns false.
 template <typename Visit>
 std::expected<void, std::string> read_keys(const std::string& file, Visit visit) {
-  auto source = FileSource::open(file);
+  auto source = storage::RdbFile::open(file);
   if (!source) return std::unexpected(fmt::format("cannot read {}: {}", file, source.error()));
   RdbReader reader(*source);
   while (true) {

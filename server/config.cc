@@ -31,6 +31,9 @@ DEFINE_string(cluster_id, "",
               "derived from --cluster.");
 DEFINE_string(data_dir, "raftkv-data",
               "Where log and metadata are kept; created if it is missing.");
+DEFINE_string(import_rdb, "",
+              "A Redis RDB file that a new cluster begins with: only with a fresh --data_dir, and "
+              "for a cluster of this node alone, which others join later.");
 DEFINE_string(read_mode, "read_index",
               "How reads are kept linearizable: read_index (a majority confirms the leader), lease "
               "(no round trip while the leader's lease lasts; clocks must not drift by more than "
@@ -270,6 +273,23 @@ std::optional<std::string> join_error() {
   return std::nullopt;
 }
 
+// See server/import_rdb.h.
+std::optional<std::string> import_error(const Config& config) {
+  if (FLAGS_import_rdb.empty()) return std::nullopt;
+  if (FLAGS_join) {
+    return "--import_rdb and --join exclude each other: a node that joins gets the data of the "
+           "cluster";
+  }
+  if (config.members.size() > 1) {
+    return fmt::format(
+        "--import_rdb begins a cluster of one node, but --cluster names {}: leave --cluster out "
+        "here, and have the others --join this node (raftkv-cli members add), which gives them the "
+        "data",
+        config.members.size());
+  }
+  return std::nullopt;
+}
+
 std::expected<void, std::string> set_addresses(Config& config) {
   if (auto error = join_error()) return wrong(*error);
   config.join = FLAGS_join;
@@ -398,6 +418,8 @@ std::expected<Config, std::string> config_from_flags() {
   if (!follower_reads) return wrong(follower_reads.error());
   config.replica.follower_reads = *follower_reads;
   if (auto set = set_addresses(config); !set) return wrong(set.error());
+  if (auto error = import_error(config)) return wrong(*error);
+  config.import_rdb = FLAGS_import_rdb;
   if (FLAGS_cluster_id.empty()) {
     config.cluster_id = derive_cluster_id(config.members);
   } else if (FLAGS_cluster_id.size() != 40 ||

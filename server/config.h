@@ -25,6 +25,7 @@ struct Config {
   std::string peer_host;
   uint16_t peer_port = 0;
   std::string data_dir;
+  std::string import_rdb;  // the file that a new cluster of one node begins with; empty: none
   uint64_t shutdown_grace_ms = 0;
   size_t peer_queue_bytes_max = 0;
   uint64_t snapshot_rate_bytes = 0;

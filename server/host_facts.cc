@@ -18,6 +18,17 @@ DiskFacts Server::disk() const {
   return facts;
 }
 
+std::expected<SnapshotFileFacts, std::string> Server::snapshot_file() {
+  const raft::SnapshotMeta& newest = replica_->newest_snapshot();
+  if (newest.index == 0) return SnapshotFileFacts{};
+  const auto file = snapshots_->store().open({.term = newest.term, .index = newest.index});
+  if (!file) return std::unexpected(file.error());
+  return SnapshotFileFacts{.index = newest.index,
+                           .term = newest.term,
+                           .time_us = newest.time_us,
+                           .bytes = (*file)->size()};
+}
+
 SessionFacts Server::sessions() const {
   const OnceTable& table = replica_->state().once();
   return {table.count(), table.bytes()};

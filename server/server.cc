@@ -10,6 +10,7 @@
 
 #include "server/cluster_identity.h"
 #include "server/command/info.h"
+#include "server/import_rdb.h"
 #include "server/replica/session.h"
 #include "server/restart_process.h"
 
@@ -66,11 +67,27 @@ uint64_t Server::wall_us() const {
   return clock_us(CLOCK_REALTIME);
 }
 
+std::expected<void, std::string> Server::import_dump(const storage::Identity& identity) {
+  const auto report = import_rdb({.file = config_.import_rdb,
+                                  .data_dir = config_.data_dir,
+                                  .identity = identity,
+                                  .membership = config_.replica.raft.bootstrap,
+                                  .hash_seed = config_.replica.hash_seed,
+                                  .wall_us = now_wall_us()});
+  if (!report) return std::unexpected(report.error());
+  LOG(INFO) << "this cluster begins with the " << report->keys << " keys of " << config_.import_rdb
+            << " (" << report->expired << " more had expired). Leave --import_rdb out from now on";
+  return {};
+}
+
 std::expected<void, std::string> Server::open_log(raft::Restored& restored) {
   std::random_device random;
   const uint64_t incarnation = (uint64_t{random()} << 32) | random();
-  auto directory = storage::open_data_directory(config_.data_dir,
-                                                {config_.cluster_id, config_.node_id, incarnation});
+  const storage::Identity identity{config_.cluster_id, config_.node_id, incarnation};
+  if (!config_.import_rdb.empty()) {
+    if (auto imported = import_dump(identity); !imported) return imported;
+  }
+  auto directory = storage::open_data_directory(config_.data_dir, identity);
   if (!directory) return std::unexpected(directory.error());
   directory_ = std::move(*directory);
   auto store = storage::RocksLogStore::open(config_.data_dir + "/log", {});
@@ -123,6 +140,7 @@ std::expected<void, std::string> Server::start() {
       });
   replica_ = std::make_unique<Replica>(config_.replica, std::move(restored), *store_,
                                        snapshots_->store(), stats_, *this);
+  snapshot_reads_.emplace(snapshots_->store());
   snapshots_->start(*replica_, *peers_, [this](const std::string& why) { start_over(why); });
   return {};
 }
@@ -308,6 +326,7 @@ void Server::tell_disk_full() {
 void Server::sample_rates() {
   tell_disk_full();
   const uint64_t now = now_monotonic_us();
+  snapshot_reads_->close_idle(now);
   if (sampled_us_ != 0 && sampled_resets_ == stats_.resets && now > sampled_us_) {
     const double seconds = static_cast<double>(now - sampled_us_) / 1e6;
     const auto rate = [seconds](uint64_t value, uint64_t before) {

@@ -19,6 +19,7 @@
 #include "server/peer/known_peers.h"
 #include "server/peer/transport.h"
 #include "server/replica/replica.h"
+#include "server/snapshot_reads.h"
 #include "server/snapshot_service.h"
 #include "storage/log/identity.h"
 #include "storage/log/log_writer.h"
@@ -54,6 +55,11 @@ class Server final : public Host, public ReplicaPorts {
   std::optional<LoadFacts> load_facts() const override { return snapshots_->load_facts(); }
   DigestStatus digest_status() const override;
   bool request_snapshot() override { return replica_->request_snapshot(); }
+  std::expected<SnapshotFileFacts, std::string> snapshot_file() override;
+  std::expected<std::string, std::string> read_snapshot(uint64_t index, uint64_t term,
+                                                        uint64_t offset, uint64_t count) override {
+    return snapshot_reads_->read({.term = term, .index = index}, offset, count, now_monotonic_us());
+  }
   bool loading() const override { return replica_->loading(); }
   Stats& stats() override { return stats_; }
   DiskFacts disk() const override;
@@ -92,6 +98,7 @@ class Server final : public Host, public ReplicaPorts {
   void dataset_differs(const DigestDifference& difference) override;
   void digests_undecided(raft::Index index) override;
 
+  std::expected<void, std::string> import_dump(const storage::Identity& identity);
   std::expected<void, std::string> open_log(raft::Restored& restored);
   void start_over(const std::string& why);
   std::expected<void, std::string> start_peers();
@@ -127,6 +134,7 @@ class Server final : public Host, public ReplicaPorts {
   DifferenceRecord differences_;
   std::unique_ptr<storage::RocksLogStore> store_;
   std::unique_ptr<SnapshotService> snapshots_;
+  std::optional<SnapshotReads> snapshot_reads_;  // from start() on
   std::unique_ptr<storage::LogWriter> writer_;
   std::unique_ptr<Replica> replica_;
   std::unique_ptr<PeerTransport> peers_;

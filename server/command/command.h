@@ -53,8 +53,8 @@ enum CommandFlag : uint32_t {
   // Ours, not shown: changes the connection itself, so it runs only once every earlier reply of the
   // connection is complete.
   kBarrier = 1u << 24,
-  // Ours, not shown: handled by the session itself (MULTI, EXEC, WATCH, WAIT, RAFT.MEMBERS ADD
-  // ...).
+  // Ours, not shown: handled by the session itself (MULTI, EXEC, WATCH, WAIT, SAVE, RAFT.MEMBERS
+  // ADD ...).
   kSession = 1u << 25,
   // ACL categories that follow neither from the flags above nor from the group. Shown by COMMAND
   // INFO among the categories.
@@ -144,6 +144,7 @@ std::span<const CommandSpec> server_commands();      // INFO CONFIG TIME ...
 std::span<const CommandSpec> save_commands();        // BGSAVE SAVE LASTSAVE
 std::span<const CommandSpec> command_commands();     // COMMAND
 std::span<const CommandSpec> raft_commands();        // RAFT.MEMBERS RAFT.TRANSFER
+std::span<const CommandSpec> snapshot_commands();    // RAFT.SNAPSHOT
 std::span<const CommandSpec>
 transaction_commands();                        // MULTI EXEC DISCARD WATCH UNWATCH WAIT: kSession
 std::span<const CommandSpec> once_commands();  // RAFT.SESSION RAFT.ONCE: kStateMachine

@@ -98,17 +98,29 @@ struct Stats {
 
 // What became of this node's snapshots since it started.
 struct SnapshotStatus {
-  uint64_t index = 0;      // of the newest one, 0: none
-  bool requested = false;  // one was asked for, and has not begun
+  uint64_t index = 0;           // of the newest one, 0: none
+  uint64_t recorded_index = 0;  // of the newest one that the next start may begin with
+  bool requested = false;       // one was asked for, and has not begun
   bool in_progress = false;
+  uint64_t keys_done = 0;      // of the one in progress
+  uint64_t keys_total = 0;     // when it began
   uint64_t began_wall_us = 0;  // of the one in progress, or of the last attempt
   uint64_t saved_wall_us = 0;  // when the newest was finished or installed, 0: before this process
   uint64_t took_us = 0;        // the last attempt
   uint64_t bytes = 0;          // of the last file written here
   uint64_t saves = 0;
   uint64_t failures = 0;
-  uint64_t installs = 0;  // that came from the leader
-  std::string error;      // of the last attempt, empty if it went well
+  uint64_t failed_index = 0;  // of the last attempt that failed
+  uint64_t installs = 0;      // that came from the leader
+  std::string error;          // of the last attempt, empty if it went well
+};
+
+// The file of a snapshot.
+struct SnapshotFileFacts {
+  uint64_t index = 0;  // 0: there is none
+  uint64_t term = 0;
+  uint64_t time_us = 0;  // by the log's clock: of its last entry
+  uint64_t bytes = 0;
 };
 
 // What came of comparing this node's dataset with the other members', since it started.
@@ -209,6 +221,14 @@ class Host {
   virtual std::optional<LoadFacts> load_facts() const { return std::nullopt; }
   // False if there is nothing new to save.
   virtual bool request_snapshot() { return false; }
+  // The newest one. An error (a text without a code) if its file can't be looked at.
+  virtual std::expected<SnapshotFileFacts, std::string> snapshot_file() { return {}; }
+  // A part of a snapshot's file, fewer bytes than asked for only at its end. The error has a code.
+  virtual std::expected<std::string, std::string> read_snapshot(uint64_t index, uint64_t term,
+                                                                uint64_t offset, uint64_t count) {
+    (void)index, (void)term, (void)offset, (void)count;
+    return std::unexpected(std::string("ERR this node keeps no snapshots"));
+  }
 
   virtual bool transfer_leadership(uint64_t target) = 0;  // 0: whoever is most caught up
   virtual void request_shutdown() = 0;

@@ -66,6 +66,8 @@ void write_saves(const Host& host, InfoText& text) {
                                  1'000'000)
           : -1);
   text.field("rdb_saves", status.saves);
+  text.field("current_save_keys_processed", status.in_progress ? status.keys_done : 0);
+  text.field("current_save_keys_total", status.in_progress ? status.keys_total : 0);
 }
 
 }  // namespace

@@ -121,6 +121,7 @@ void write_raft_snapshots(const Host& host, InfoText& text) {
   text.field("raft_snapshots_failed", snapshots.failures);
   text.field("raft_snapshots_installed", snapshots.installs);
   text.field("raft_snapshot_bytes", snapshots.bytes);
+  text.field("raft_snapshot_in_progress", snapshots.in_progress || snapshots.requested ? 1 : 0);
   text.field("raft_snapshot_last_error", one_line(snapshots.error));
   const raft::Status status = host.raft_status();
   text.field("raft_repairing", status.repairing ? 1 : 0);

@@ -24,13 +24,6 @@ void bgsave(LocalContext& context) {
       fmt::format("Nothing new to save since the snapshot at index {}", status.index));
 }
 
-// Redis stops serving until it has saved. A node that does so loses its leadership.
-void save(LocalContext& context) {
-  context.reply.error(
-      "ERR SAVE would stop the node. Use BGSAVE, and wait until INFO says "
-      "rdb_bgsave_in_progress:0.");
-}
-
 void lastsave(LocalContext& context) {
   context.reply.integer(static_cast<int64_t>(last_save_s(context.host)));
 }
@@ -56,15 +49,15 @@ std::span<const CommandSpec> save_commands() {
                  "was applied since the newest snapshot, the reply says so."},
       {.name = "save",
        .arity = 1,
-       .flags = kAdmin | kNoScript | kNoMulti,
+       .flags = kAdmin | kNoScript | kNoMulti | kSession,
        .keys = {},
-       .local = save,
        .group = "server",
-       .summary = "Would take a snapshot and serve nobody meanwhile.",
+       .summary = "Takes a snapshot of the node's dataset and waits until it is on disk.",
        .since = "1.0.0",
-       .complexity = "O(1)",
-       .remark = "Always an error that names `BGSAVE`: a node that serves nobody loses its "
-                 "leadership."},
+       .complexity = "O(N) where N is the number of keys, in slices between other commands",
+       .remark = "Of the node that is asked, leader or not. Only the connection waits: a node that "
+                 "served nobody, as Redis does, would lose its leadership. `OK` once a snapshot of "
+                 "this moment or later is durable; else the cause."},
       {.name = "lastsave",
        .arity = 1,
        .flags = kLoading | kStale | kFast | kAdmin,

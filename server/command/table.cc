@@ -130,6 +130,7 @@ CommandTable::CommandTable() {
   impl->add(command_commands());
   impl->add(transaction_commands());
   impl->add(raft_commands());
+  impl->add(snapshot_commands());
   impl->add(once_commands());
   impl->finish();
   impl_ = impl;

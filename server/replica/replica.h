@@ -156,6 +156,8 @@ class Replica {
   // The process ends: what is being written is given up. May wait for the disk.
   void end_snapshots() { snapshots_.end(); }
   const SnapshotStatus& snapshot_status() const { return snapshots_.status(); }
+  // Index 0: none. Its file is in the store, whole and durable.
+  const raft::SnapshotMeta& newest_snapshot() const { return snapshots_.newest(); }
 
   // --- digests (digests.cc) -----------------------------------------------------------------
 

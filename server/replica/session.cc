@@ -32,6 +32,7 @@ void Session::close() {
   if (wait_ != Wait::kNone) replica_.remove_waiting(this);
   wait_ = Wait::kNone;
   admin_.reset();
+  save_.reset();
   held_.clear();
   if (issued_ == completed_) delete this;
 }
@@ -122,7 +123,7 @@ Execution Session::wait_for(Wait reason) {
   return Execution::kWait;
 }
 
-bool Session::can_resume() const {
+bool Session::can_resume() {
   switch (wait_) {
     case Wait::kNone:
       return true;
@@ -141,6 +142,8 @@ bool Session::can_resume() const {
              replica_.replicas_with(last_write_index_) >= wait_replicas_;
     case Wait::kAdmin:
       return admin_->over(replica_);
+    case Wait::kSaved:
+      return save_->over(replica_);
   }
   return true;
 }

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <deque>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -16,6 +17,7 @@
 #include "server/net/request_sink.h"
 #include "server/replica/admin.h"
 #include "server/replica/batch.h"
+#include "server/replica/save_wait.h"
 
 namespace raftkv::server {
 
@@ -50,15 +52,17 @@ class Session final : public RequestSink {
   void end_reply(const Origin& origin);
   void watched_key_changed() { watch_dirty_ = true; }
   // What made execute() say kWait is over.
-  bool can_resume() const;
+  bool can_resume();
   void resume();
   bool closed() const { return owner_ == nullptr; }
-  // In WAIT, or in a change of members, and until when at most (UINT64_MAX: for ever, or not in
+  // In WAIT, SAVE, or a change of members, and until when at most (UINT64_MAX: for ever, or not in
   // one of these).
-  bool blocked() const { return wait_ == Wait::kReplicated || wait_ == Wait::kAdmin; }
+  bool blocked() const {
+    return wait_ == Wait::kReplicated || wait_ == Wait::kAdmin || wait_ == Wait::kSaved;
+  }
   uint64_t wait_deadline_us() const {
     if (wait_ == Wait::kAdmin) return admin_->deadline_us();
-    return blocked() ? wait_deadline_us_ : UINT64_MAX;
+    return wait_ == Wait::kReplicated ? wait_deadline_us_ : UINT64_MAX;
   }
 
   // The newest batch that this connection's later reads must see, and a read of it that waits for a
@@ -79,6 +83,7 @@ class Session final : public RequestSink {
     kApplied,     // the batches proposed before WATCH
     kReplicated,  // WAIT
     kAdmin,       // RAFT.MEMBERS, RAFT.TRANSFER
+    kSaved,       // SAVE
   };
 
   struct Queued {
@@ -115,7 +120,7 @@ class Session final : public RequestSink {
   void answer(std::string_view reply);
   void answer_error(std::string_view error);
 
-  // transaction.cc: MULTI, EXEC, WATCH, WAIT
+  // transaction.cc: MULTI, EXEC, WATCH, WAIT, SAVE
   Execution run_own(const CommandSpec& spec, Args args);
   Execution administer(const CommandSpec& spec, Args args);
   Execution queue(const CommandSpec& spec, Args args);
@@ -129,6 +134,7 @@ class Session final : public RequestSink {
   bool watches_changed() const;
   void unwatch();
   Execution wait_for_replicas(Args args);
+  Execution save(const CommandSpec& spec, Args args);
 
   Replica& replica_;
   Host& host_;
@@ -169,6 +175,8 @@ class Session final : public RequestSink {
   BatchNumber watch_after_ = 0;
 
   std::unique_ptr<AdminWait> admin_;  // what this connection began and waits for
+
+  std::optional<SaveWait> save_;
 
   // WAIT
   size_t wait_replicas_ = 0;

@@ -26,7 +26,7 @@ SnapshotKeeper::SnapshotKeeper(SnapshotKeeperOptions options, storage::SnapshotS
       clock_(std::move(clock)),
       pace_(options_.limits, newest.index),
       newest_(newest) {
-  status_.index = newest.index;
+  status_.index = status_.recorded_index = newest.index;
 }
 
 bool SnapshotKeeper::wants_to_begin(const StateMachine& state) const {
@@ -45,6 +45,8 @@ void SnapshotKeeper::begin(const raft::Node& node, StateMachine& state, uint64_t
   pace_.begun();
   began_us_ = clock_();
   status_.in_progress = true;
+  status_.keys_done = 0;
+  status_.keys_total = job_->keys_total();
   status_.began_wall_us = wall_us;
 }
 
@@ -61,6 +63,7 @@ bool SnapshotKeeper::advance(raft::Node& node, StateMachine& state, uint64_t wal
   bool more = true;
   while ((more = job_->advance(kStep)) && clock_() < end) {
   }
+  status_.keys_done = job_->keys_done();
   if (job_->state() == storage::SnapshotCutJob::State::kDone) {
     finished(node, wall_us);
     return false;
@@ -110,6 +113,7 @@ void SnapshotKeeper::replace_newest(const raft::SnapshotMeta& meta, uint64_t wal
 void SnapshotKeeper::recorded(raft::Index index) {
   if (recorded_ || index < newest_.index) return;
   recorded_ = true;
+  status_.recorded_index = newest_.index;
   remove_old_files();
 }
 
@@ -117,6 +121,7 @@ void SnapshotKeeper::failed(const std::string& why) {
   status_.in_progress = false;
   status_.took_us = clock_() - began_us_;
   status_.error = why;
+  status_.failed_index = meta_.index;
   ++status_.failures;
   abandoned_ = true;
   see_off();

@@ -1,4 +1,5 @@
-// MULTI, EXEC, DISCARD, WATCH, UNWATCH and WAIT: the commands that the session itself carries out.
+// MULTI, EXEC, DISCARD, WATCH, UNWATCH, WAIT and SAVE: the commands that the session itself carries
+// out.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -50,6 +51,7 @@ Execution Session::run_own(const CommandSpec& spec, Args args) {
   if (is(spec, "exec")) return exec();
   if (is(spec, "wait")) return wait_for_replicas(args);
   if (is(spec, "watch")) return watch(args);
+  if (is(spec, "save")) return save(spec, args);
   begin_command(&spec, args);
   ++replica_.state().stats_of(spec, args).calls;
   if (is(spec, "multi")) {
@@ -293,6 +295,24 @@ Execution Session::administer(const CommandSpec& spec, Args args) {
     error = admin_->outcome();
   }
   admin_.reset();
+  if (!error.empty()) return refuse(error, args, &spec);
+  begin_command(&spec, args);
+  ++replica_.state().stats_of(spec, args).calls;
+  answer("+OK\r\n");
+  return Execution::kDone;
+}
+
+// What the connection wrote before is part of it, so its replies come first.
+Execution Session::save(const CommandSpec& spec, Args args) {
+  if (issued_ != completed_) return wait_for(Wait::kDrained);
+  if (!save_) {
+    auto begun = SaveWait::begin(replica_);
+    if (!begun) return refuse(begun.error(), args, &spec);
+    save_ = std::move(*begun);
+  }
+  if (!save_->over(replica_)) return wait_for(Wait::kSaved);
+  const std::string error = save_->outcome();
+  save_.reset();
   if (!error.empty()) return refuse(error, args, &spec);
   begin_command(&spec, args);
   ++replica_.state().stats_of(spec, args).calls;

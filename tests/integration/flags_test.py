@@ -117,6 +117,23 @@ class Refusals(unittest.TestCase):
         self.refused(["--join", cluster_id], "--join", "--listen")
         self.refused(self.single() + ["--join", cluster_id], "--join", "--cluster")
 
+    def test_a_dump_begins_only_a_cluster_of_one_node_in_a_fresh_directory(self):
+        dump = os.path.join(self.scratch.name, "no-dump.rdb")
+        base = free_port_base(2)
+        data = os.path.join(self.scratch.name, "import-data")
+        single = self.single(data_dir=data)
+        self.refused(single + [f"--import_rdb={dump}"], f"--import_rdb={dump}", "no such file")
+        with open(dump, "wb") as file:
+            file.write(b"REDIS0009 and nothing right behind it")
+        self.refused(single + [f"--import_rdb={dump}"], f"--import_rdb={dump}")
+        two = ",".join(f"{i}@{HOST}:{base + i}@{HOST}:{base + i + 10000}" for i in (1, 2))
+        self.refused(self.single(cluster=two, data_dir=data) + [f"--import_rdb={dump}"], "one node", "--join")
+        self.refused(
+            ["--join", f"--listen={HOST}:{base}", "--cluster_id=" + "a" * 40, f"--import_rdb={dump}"],
+            "--import_rdb", "--join",
+        )  # fmt: skip
+        self.assertFalse(os.path.exists(data))
+
     def test_a_way_of_reading_on_followers_that_does_not_exist(self):
         self.refused(self.single() + ["--follower_reads=fast"], "follower_reads", "linearizable")
 

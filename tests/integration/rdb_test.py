@@ -1,14 +1,26 @@
 #!/usr/bin/python3
 """Files and dumped values go between this and a stock Redis, both ways."""
 
+import json
 import os
 import shutil
 import subprocess
 import tempfile
 import threading
 
-from cluster import BUILD_DIR, HOST, TIME_FACTOR, ClusterTestCase, die_with_parent, free_port_base, main, until
-from wire import Connection, ErrorReply
+from cluster import (
+    BUILD_DIR,
+    HOST,
+    SERVER,
+    TIME_FACTOR,
+    Cluster,
+    ClusterTestCase,
+    die_with_parent,
+    free_port_base,
+    main,
+    until,
+)
+from wire import Connection, ConnectionLost, ErrorReply
 
 TOOL = os.path.join(BUILD_DIR, "rdb_tool")
 FUTURE = 4102444800000  # the year 2100
@@ -65,8 +77,13 @@ def tool(*args):
     return subprocess.run([TOOL, *args], capture_output=True, text=True, timeout=60 * TIME_FACTOR)
 
 
+# Elections are no business of these tests, and a busy machine should not bring them about.
+PATIENT = ("--election_timeout_ms=3000", "--disk_stall_ms=20000")
+
+
 class Rdb(ClusterTestCase):
     NODES = 3
+    FLAGS = PATIENT
 
     def setUp(self):
         super().setUp()
@@ -212,6 +229,161 @@ class Rdb(ClusterTestCase):
         self.assertIn("existing=1", again.stdout)
         self.assertIn("'k:5'", again.stderr)
         self.assertEqual(self.cluster.call("GET", "k:5"), b"mine")
+
+    def fill(self, connection):
+        """VALUES with and without deadlines: {key: (value, deadline)}, all bytes."""
+        expected = {}
+        for number, (key, value) in enumerate(VALUES.items()):
+            deadline = FUTURE + number if number % 2 else -1
+            reply = connection.call("SET", key, value, *(("PXAT", deadline) if deadline != -1 else ()))
+            self.assertEqual(reply, "OK", key)
+            expected[as_bytes(key)] = (as_bytes(value), deadline)
+        return expected
+
+    def same_data(self, connection, expected):
+        self.assertEqual(connection.call("DBSIZE"), len(expected))
+        for key, (value, deadline) in expected.items():
+            self.assertEqual(as_bytes(connection.call("GET", key)), value, key)
+            self.assertEqual(connection.call("PEXPIRETIME", key), deadline, key)
+
+    def export(self, *flags):
+        path = os.path.join(self.folder, "dump.rdb")
+        result = self.cluster.run_cli("export", "--out", path, "--json", *flags)
+        self.assertEqual(result.returncode, 0, result.stdout + result.stderr)
+        self.assertEqual(os.listdir(self.folder), ["dump.rdb"])
+        return path, json.loads(result.stdout)
+
+    def test_an_export_is_loaded_by_a_stock_redis_with_the_same_data(self):
+        with self.cluster.wait_leader(agreed=True).connect() as ours:
+            expected = self.fill(ours)
+        # So that it comes in several parts.
+        for number in range(12):
+            noise = os.urandom(200_000)
+            self.assertEqual(self.cluster.call("SET", f"noise:{number}", noise), "OK")
+            expected[b"noise:%d" % number] = (noise, -1)
+        path, facts = self.export()
+        self.assertEqual(facts["keys"], len(expected))
+        self.assertEqual(facts["bytes"], os.path.getsize(path))
+        checked = subprocess.run(
+            ["redis-check-rdb", path], capture_output=True, text=True, errors="replace", timeout=60 * TIME_FACTOR
+        )
+        self.assertEqual(checked.returncode, 0, checked.stdout + checked.stderr)
+        self.assertIn("Checksum OK", checked.stdout)
+        self.assertIn("RDB looks OK", checked.stdout)
+        redis = self.redis()
+        with redis.connect() as theirs:
+            self.same_data(theirs, expected)
+        redis.close()
+        self.assertEqual(self.keys_in(path), expected)
+
+    def test_an_export_is_of_one_moment_and_has_all_that_was_acknowledged(self):
+        """Two keys that change together. (A leader that is lost costs the writer some transactions.)"""
+        stop = threading.Event()
+        totals = []
+
+        def transfer():
+            while not stop.is_set():
+                try:
+                    with self.cluster.wait_leader().connect() as connection:
+                        while not stop.is_set():
+                            commands = [("MULTI",), ("INCR", "left"), ("DECR", "right"), ("EXEC",)]
+                            done = connection.pipeline(commands)[-1]
+                            if not isinstance(done, list):
+                                break
+                            totals.append(done[0])
+                except (OSError, ConnectionLost):
+                    continue
+
+        for begin in range(0, 20000, 2000):
+            filler = [word for i in range(begin, begin + 2000) for word in (f"filler:{i}", "x" * 100)]
+            self.assertEqual(self.cluster.call("MSET", *filler), "OK")
+        writer = threading.Thread(target=transfer)
+        writer.start()
+        try:
+            for node in (None, *self.cluster.nodes):
+                until(lambda before=len(totals): len(totals) > before + 10, 20, "writes go on")
+                acknowledged = totals[-1]
+                path, facts = self.export("--replace", *(("--node", str(node.id)) if node else ()))
+                if node:
+                    self.assertEqual(facts["node"], node.id)
+                keys = self.keys_in(path)
+                left, right = int(keys[b"left"][0]), int(keys[b"right"][0])
+                self.assertEqual(left, -right, "half of a transaction")
+                self.assertGreaterEqual(left, acknowledged)
+                self.assertEqual(len(keys), 20002)
+        finally:
+            stop.set()
+            writer.join()
+
+    def test_a_snapshot_is_taken_of_the_node_that_is_asked(self):
+        leader = self.cluster.wait_leader(agreed=True)
+        leader.call("SET", "k", "v")
+        for node in self.cluster.nodes:
+            result = self.cluster.run_cli("snapshot", "--node", str(node.id), "--json")
+            self.assertEqual(result.returncode, 0, result.stdout + result.stderr)
+            facts = json.loads(result.stdout)
+            self.assertEqual(facts["node"], node.id)
+            raft = node.raft()
+            self.assertEqual(facts["index"], int(raft["raft_snapshot_index"]))
+            file = os.path.join(node.data_dir, "snapshots", f"snapshot-{facts['index']}-{facts['term']}.rdb")
+            self.assertEqual(facts["bytes"], os.path.getsize(file))
+        self.assertIn(f"n{leader.id} ", self.cluster.run_cli("snapshot").stdout)
+
+    def test_a_dump_begins_a_new_cluster_that_others_join(self):
+        redis = self.redis()
+        with redis.connect() as theirs:
+            expected = self.fill(theirs)
+            theirs.call("SET", "soon", "gone", "PX", 1)
+        path = self.saved(redis)
+        with Cluster(1, (*PATIENT, f"--import_rdb={path}"), spare=2) as cluster:
+            cluster.flags = list(PATIENT)
+            first = cluster.nodes[0]
+            with first.connect() as ours:
+                self.same_data(ours, expected)
+                self.assertEqual(ours.call("SET", "new", "1"), "OK")
+            expected[b"new"] = (b"1", -1)
+            for node_id in (2, 3):
+                node = cluster.new_node(node_id)
+                until(node.answers, 20, f"{node} answers")
+                added = cluster.run_cli(
+                    "members", "add", "--id", str(node_id),
+                    "--client", f"{HOST}:{node.port}", "--peer", f"{HOST}:{node.peer_port}",
+                )  # fmt: skip
+                self.assertEqual(added.returncode, 0, added)
+                cluster.wait_caught_up(node)
+                with node.connect() as reader:
+                    reader.call("READONLY")
+                    self.same_data(reader, expected)
+            first.terminate()
+            again = subprocess.run(
+                [*first.arguments(), f"--import_rdb={path}"], capture_output=True, text=True, timeout=20 * TIME_FACTOR
+            )
+            self.assertEqual(again.returncode, 1)
+            self.assertIn("fills only a fresh data directory", again.stderr)
+            first.start()
+            cluster.wait_all()
+            cluster.wait_caught_up(first)
+            with first.connect() as reader:
+                reader.call("READONLY")
+                self.same_data(reader, expected)
+
+    def test_a_dump_with_what_has_no_place_here_begins_no_cluster(self):
+        redis = self.redis()
+        with redis.connect() as theirs:
+            theirs.call("SET", "good", "v")
+            theirs.call("RPUSH", "queue", "a")
+        path = self.saved(redis)
+        data = os.path.join(self.folder, "data")
+        base = free_port_base(1)
+        result = subprocess.run(
+            [SERVER, f"--import_rdb={path}", f"--data_dir={data}", f"--listen={HOST}:{base}"],
+            capture_output=True,
+            text=True,
+            timeout=20 * TIME_FACTOR,
+        )
+        self.assertEqual(result.returncode, 1)
+        self.assertIn("key 'queue' is a list", result.stderr)
+        self.assertFalse(os.path.exists(data))
 
     def size(self):
         try:

@@ -136,6 +136,21 @@ class Scripts(unittest.TestCase):
         self.assertIn("writes=", out)
         self.assertEqual(self.pids(), [])
 
+    def test_the_demo_passes_flags_on_and_its_snapshots_are_the_same_everywhere(self):
+        code, out, err = self.script("demo.sh", "--port", self.port, "--dir", self.dir, "--", "--snapshot_entries=30")
+        self.assertEqual((code, err), (0, ""), out)
+        state = out[out.index("The same state on every node:") :].splitlines()
+        self.assertEqual(state.count("snapshot_index: 30"), 5, out)
+        self.assertEqual(len({line for line in state if line.startswith("applied_index: ")}), 1, out)
+        self.assertEqual(self.pids(), [])
+
+    def test_the_demo_of_a_cluster_that_runs_takes_no_flags(self):
+        self.assertEqual(self.start("--nodes", 1)[0], 0)
+        code, out, err = self.script("demo.sh", "--dir", self.dir, "--", "--snapshot_entries=30")
+        self.assertEqual(code, 1)
+        self.assertIn("with flags of its own", err)
+        self.assertEqual(self.stop()[0], 0)
+
     def test_the_demo_uses_a_cluster_that_runs(self):
         self.assertEqual(self.start()[0], 0)
         code, out, err = self.script("demo.sh", "--dir", self.dir)

@@ -36,7 +36,10 @@ MAY_INCLUDE = {
         *("raft/", "storage/", "resp/"),
     ),
     # The reader of Redis's files knows nothing of the server, and raftkv-cli import needs one.
-    "client": ("client/", "storage/snapshot/rdb_reader.h", "storage/snapshot/rdb_source.h"),
+    "client": (
+        *("client/", "storage/snapshot/rdb_file.h", "storage/snapshot/rdb_reader.h"),
+        "storage/snapshot/rdb_source.h",
+    ),
     "tests": ("tests/", "server/", "raft/", "storage/", "resp/", "client/"),
 }
 # Library header prefix -> the only folders that may include it. What is not listed is free.

@@ -101,6 +101,15 @@ class FakeHost : public server::Host {
     return something_to_save_field;
   }
 
+  std::expected<server::SnapshotFileFacts, std::string> snapshot_file() override {
+    return snapshot_file_field;
+  }
+  std::expected<std::string, std::string> read_snapshot(uint64_t index, uint64_t term,
+                                                        uint64_t offset, uint64_t count) override {
+    snapshot_reads_field.push_back({index, term, offset, count});
+    return snapshot_bytes_field;
+  }
+
   bool transfer_leadership(uint64_t target) override {
     transfers_field.push_back(target);
     return true;
@@ -122,6 +131,9 @@ class FakeHost : public server::Host {
   std::optional<server::LoadFacts> load_field;
   int snapshot_requests_field = 0;
   bool something_to_save_field = true;
+  std::expected<server::SnapshotFileFacts, std::string> snapshot_file_field;
+  std::expected<std::string, std::string> snapshot_bytes_field;
+  std::vector<std::vector<uint64_t>> snapshot_reads_field;
   server::Stats stats_field;
   server::DiskFacts disk_field;
   std::optional<server::PeerTraffic> traffic_field;

@@ -121,13 +121,14 @@ class FakeCluster {
     return text(out.substr(0, out.size() - 2));
   }
 
-  std::map<int, std::unique_ptr<FakeNode>> nodes_;
   std::mutex mutex_;
   std::map<int, Member> members_;
   int leader_ = 1;
   int looks_until_promoted_ = 0;
   bool lose_reply_ = false;
   std::vector<std::string> changes_;
+  // Last: their threads end before what they look at does.
+  std::map<int, std::unique_ptr<FakeNode>> nodes_;
 };
 
 TEST(CliMembers, ListsThemAsTheLeaderSeesThem) {

@@ -58,12 +58,6 @@ TEST(Bgsave, AsksForASnapshotUnlessOneIsOnItsWay) {
   EXPECT_EQ(world.run({"BGSAVE"}), "+Nothing new to save since the snapshot at index 9\r\n");
 }
 
-TEST(Save, NamesBgsave) {
-  LocalWorld world;
-  EXPECT_TRUE(world.run({"SAVE"}).starts_with("-ERR SAVE would stop the node. Use BGSAVE"));
-  EXPECT_EQ(world.host.snapshot_requests_field, 0);
-}
-
 TEST(Lastsave, IsTheLastSnapshotOrTheStart) {
   LocalWorld world;
   EXPECT_EQ(world.run({"LASTSAVE"}), ":1699999600\r\n");

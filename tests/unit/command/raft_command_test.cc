@@ -51,6 +51,41 @@ TEST(RaftMembersList, TellsThePhase) {
   EXPECT_THAT(world.run({"RAFT.MEMBERS", "LIST"}), HasSubstr("$8\r\nchanging\r\n"));
 }
 
+TEST(RaftSnapshot, TellsTheNewestFile) {
+  LocalWorld world;
+  EXPECT_EQ(world.run({"RAFT.SNAPSHOT", "INFO"}), "*10\r\n" + field("node", 1) + field("index", 0) +
+                                                      field("term", 0) + field("time_ms", 0) +
+                                                      field("bytes", 0));
+  world.host.snapshot_file_field =
+      SnapshotFileFacts{.index = 30, .term = 2, .time_us = 1'700'000'000'123'456, .bytes = 4096};
+  EXPECT_EQ(world.run({"raft.snapshot", "info"}),
+            "*10\r\n" + field("node", 1) + field("index", 30) + field("term", 2) +
+                field("time_ms", 1'700'000'000'123) + field("bytes", 4096));
+  world.host.snapshot_file_field = std::unexpected("cannot open it");
+  EXPECT_EQ(world.run({"RAFT.SNAPSHOT", "INFO"}), "-ERR cannot open it\r\n");
+}
+
+TEST(RaftSnapshot, ReadsAPartOfAFile) {
+  LocalWorld world;
+  world.host.snapshot_bytes_field = "REDIS";
+  EXPECT_EQ(world.run({"RAFT.SNAPSHOT", "READ", "30", "2", "100", "5"}), "$5\r\nREDIS\r\n");
+  EXPECT_EQ(world.host.snapshot_reads_field, (std::vector<std::vector<uint64_t>>{{30, 2, 100, 5}}));
+  world.host.snapshot_bytes_field = std::unexpected("NOSNAPSHOT it is gone");
+  EXPECT_EQ(world.run({"RAFT.SNAPSHOT", "READ", "30", "2", "0", "5"}),
+            "-NOSNAPSHOT it is gone\r\n");
+}
+
+TEST(RaftSnapshot, TakesNumbersOnly) {
+  LocalWorld world;
+  for (const std::string_view bad : {"", "x", "-1", "1.5", "9223372036854775808"}) {
+    EXPECT_EQ(world.run({"RAFT.SNAPSHOT", "READ", "30", "2", bad, "5"}),
+              "-ERR value is not an integer or out of range\r\n");
+  }
+  EXPECT_TRUE(world.host.snapshot_reads_field.empty());
+  EXPECT_THAT(world.run({"RAFT.SNAPSHOT", "READ", "30"}), StartsWith("-ERR wrong number"));
+  EXPECT_THAT(world.run({"RAFT.SNAPSHOT", "HELP"}), HasSubstr("READ <index> <term> <offset>"));
+}
+
 TEST(InfoRaft, CountsVotersAndNamesMembers) {
   LocalWorld world;
   world.host.members_field[2].role = MemberRole::kLearner;

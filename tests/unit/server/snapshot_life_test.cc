@@ -48,6 +48,17 @@ TEST(SnapshotLife, OneIsTakenOfExactlyTheEntryAtWhichItIsDue) {
   EXPECT_EQ(snapshot->keyspace.size(), 29u);
 }
 
+TEST(SnapshotLife, AFollowerThatAppliesManyEntriesAtOnceTakesItOfTheSameOne) {
+  OneNode node(every(30), 3);
+  node.depose();
+  node.settle();
+  const raft::Index last = node.replica().node().last_index();
+  for (raft::Index i = last; i < 45; ++i) node.follow_entry(1'800'000'000'000'000);
+  node.settle();
+  EXPECT_EQ(node.replica().state().applied_index(), 45u);
+  EXPECT_EQ(node.replica().snapshot_status().index, 30u);
+}
+
 TEST(SnapshotLife, TheLogIsCutBehindItButForATail) {
   OneNode node(every(30, 10));
   write(node, 0, 40);
