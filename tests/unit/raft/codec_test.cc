@@ -118,11 +118,11 @@ TEST(Codec, BytesTooManyAreAnError) {
 TEST(Codec, UnknownKindsAndFlagsAreErrors) {
   const std::string head("\x01\x02\x03", 3);
   EXPECT_THAT(decode_message(head + '\x00').error(), HasSubstr("unknown kind of message"));
-  EXPECT_THAT(decode_message(head + '\x0a').error(), HasSubstr("unknown kind of message"));
+  EXPECT_THAT(decode_message(head + '\x0b').error(), HasSubstr("unknown kind of message"));
   EXPECT_THAT(decode_message(head + "\x02\x04").error(), HasSubstr("unknown flags"));
   EXPECT_THAT(decode_message(head + std::string("\x04\x02\0\0\0\0", 6)).error(),
               HasSubstr("unknown flags"));
-  std::string_view entry("\x01\x01\x01\x03\x00", 5);
+  std::string_view entry("\x01\x01\x01\x04\x00", 5);
   EXPECT_THAT(decode_entry(entry).error(), HasSubstr("unknown kind of entry"));
 }
 

@@ -179,7 +179,7 @@ TEST(Handshake, OfAnotherVersionOnlyTheVersionIsJudged) {
   encode_hello(hello, bytes);
   const auto read = decode_hello(bytes + "fields of a later version");
   ASSERT_TRUE(read) << read.error();
-  EXPECT_THAT(refusal(*read), HasSubstr("unknown peer protocol version 9 (this node speaks 2)"));
+  EXPECT_THAT(refusal(*read), HasSubstr("unknown peer protocol version 9 (this node speaks 3)"));
 }
 
 TEST(Handshake, ANodeThatComesBackWithAnotherIncarnationIsRefused) {
