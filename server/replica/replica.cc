@@ -96,6 +96,10 @@ bool Replica::accepts_commands() const {
          reads_.bytes() < options_.queue_bytes_max;
 }
 
+size_t Replica::queued_bytes() const {
+  return closed_bytes_ + forming_.payload.size() + forming_.read_arguments.size() + reads_.bytes();
+}
+
 BatchNumber Replica::newest_batch() const {
   return forming_.items.empty() ? forming_.number - 1 : forming_.number;
 }

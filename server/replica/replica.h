@@ -173,6 +173,8 @@ class Replica {
   bool leads();
   // Room for more commands; if not, wait for can_resume().
   bool accepts_commands() const;
+  // Bytes of commands that wait: to be proposed, or, as reads, to be granted.
+  size_t queued_bytes() const;
   // No write may enter the log: this node's disk has no room for it.
   bool disk_full() const { return ports_.disk_full(); }
   size_t command_bytes_max() const { return options_.command_bytes_max; }

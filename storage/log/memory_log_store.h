@@ -59,6 +59,10 @@ class MemoryLogStore : public LogStore {
 
   // How many Persists are staged and not yet synced.
   size_t staged() const { return staged_.size(); }
+  // What a crash now would leave at least, and what the log will be once all is synced.
+  const LogState& synced_log() const { return synced_; }
+  const LogState& staged_log() const { return staged_state_; }
+  const raft::HardState& hard_state() const { return hard_state_; }  // synced
 
   // The process dies, the disk stays. Of the staged Persists the first `survivors` reached the disk
   // whole (0 to staged()), the rest is lost: also one that was torn, since a part of a write is
@@ -70,7 +74,7 @@ class MemoryLogStore : public LogStore {
   // -------------------------------------------------------------------------------------
 
   // The next sync() or sync_through() fails; nothing that was staged is durable.
-  void fail_next_sync() { fail_next_sync_ = true; }
+  void fail_next_sync(bool fail = true) { fail_next_sync_ = fail; }
   // While it is full nothing becomes durable, and nothing is lost.
   void set_disk_full(bool full) { full_ = full; }
   // Flips a bit in a durable entry: recover() notices, and empties the log. An entry that is

@@ -15,6 +15,24 @@ int64_t number(std::string_view text) {
 
 }  // namespace
 
+std::string to_text(const Reply& reply) {
+  switch (reply.kind) {
+    case Reply::Kind::kInteger:
+      return std::to_string(reply.integer);
+    case Reply::Kind::kText:
+      return "'" + reply.text + "'";
+    case Reply::Kind::kNil:
+      return "nil";
+    case Reply::Kind::kArray: {
+      std::string text = "[";
+      for (const Reply& item : reply.items) text += (text.size() > 1 ? ", " : "") + to_text(item);
+      return text + "]";
+    }
+    default:
+      return reply.text;
+  }
+}
+
 Reply take_reply(std::string_view& bytes) {
   const size_t end = bytes.find("\r\n");
   if (end == std::string_view::npos) throw std::runtime_error("a reply without an end");

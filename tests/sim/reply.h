@@ -23,5 +23,7 @@ struct Reply {
 
 // Takes the reply off the front of `bytes`, which holds complete replies only.
 Reply take_reply(std::string_view& bytes);
+// As people read it, in one line.
+std::string to_text(const Reply& reply);
 
 }  // namespace raftkv::sim

@@ -1,6 +1,7 @@
 #include "tests/sim/sim_client.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <iterator>
 #include <utility>
@@ -19,21 +20,23 @@ bool is_refusal(const Reply& reply) {
 
 }  // namespace
 
-SimClient::Character SimClient::Character::draw(Random& random) {
+SimClient::Character SimClient::Character::draw(Random& random, double readers) {
   constexpr uint64_t kPatienceUs[] = {60'000, 300'000, 1'500'000};
   Character character;
   character.stays_anywhere = random.chance(0.2);
-  character.only_reads = !character.stays_anywhere && random.chance(0.25);
+  character.only_reads = !character.stays_anywhere && random.chance(readers);
   if (character.stays_anywhere || random.chance(0.5)) character.wanders = 0.2;
   if (random.chance(0.5)) character.think_us_max = 2'000;
   character.patience_us = kPatienceUs[random.below(std::size(kPatienceUs))];
   return character;
 }
 
-SimClient::SimClient(World& world, std::vector<SimNode*> nodes,
+SimClient::SimClient(World& world, const Trace& trace, uint64_t number, std::vector<SimNode*> nodes,
                      std::vector<std::unique_ptr<Workload>> workloads, Character character,
                      std::function<void(std::string)> fail)
     : world_(world),
+      trace_(trace),
+      number_(number),
       nodes_(std::move(nodes)),
       workloads_(std::move(workloads)),
       character_(character),
@@ -91,9 +94,12 @@ void SimClient::issue_pipeline() {
   } else if (playing_ == nullptr || !playing_->in_conversation()) {
     playing_ = workloads_[world_.random().below(workloads_.size())].get();
   }
-  for (Step& step : playing_->next(world_.random())) pending_.push_back({std::move(step), false});
-  node_->enqueue([this, session = session_] {
-    if (session == session_) execute_waiting();
+  for (Step& step : playing_->next(world_.random())) {
+    trace_.say("client {} to node {}: {}", number_, node_->id(), fmt::join(step.args, " "));
+    pending_.push_back({std::move(step), false});
+  }
+  node_->enqueue([this, connection = connection_] {
+    if (connection == connection_) execute_waiting();
   });
   world_.after(character_.patience_us, [this, patience = ++patience_] {
     if (patience == patience_ && !pending_.empty()) {
@@ -115,8 +121,8 @@ void SimClient::execute_waiting() {
 void SimClient::node_turned() {
   if (session_ == nullptr || !node_->up() || life_ != node_->life()) return;
   if (std::exchange(resume_, false)) {
-    node_->enqueue([this, session = session_] {
-      if (session == session_) execute_waiting();
+    node_->enqueue([this, connection = connection_] {
+      if (connection == connection_) execute_waiting();
     });
   }
   if (std::exchange(output_ready_, false)) read_replies();
@@ -133,6 +139,10 @@ void SimClient::on_reply(const Reply& reply) {
   const Step step = std::move(pending_.front().step);
   pending_.pop_front();
   if (pending_.empty()) ++patience_;
+  if (trace_.on()) {
+    trace_.say("client {} from node {}: {} -> {}", number_, node_->id(), fmt::join(step.args, " "),
+               to_text(reply));
+  }
   if (reply.is_error()) {
     const bool unknown = reply.text.starts_with("UNKNOWN ");
     if (!unknown && !is_refusal(reply)) {
@@ -158,7 +168,12 @@ void SimClient::lose(const Step& step, bool maybe) {
 void SimClient::disconnect() {
   if (session_ != nullptr && node_->up() && life_ == node_->life()) session_->close();
   session_ = nullptr;
+  ++connection_;
   output_ready_ = resume_ = false;
+  if (!pending_.empty()) {
+    trace_.say("client {} loses node {} with {} commands open", number_, node_->id(),
+               pending_.size());
+  }
   for (const Pending& pending : pending_) lose(pending.step, pending.sent);
   pending_.clear();
   for (auto& workload : workloads_) workload->disconnected();

@@ -11,6 +11,7 @@
 
 #include "server/replica/session.h"
 #include "tests/sim/sim_node.h"
+#include "tests/sim/trace.h"
 #include "tests/sim/workload.h"
 #include "tests/sim/world.h"
 
@@ -36,10 +37,11 @@ class SimClient final : public server::SessionOwner {
     uint64_t think_us_max = 20'000;    // between two pipelines
     uint64_t patience_us = 1'500'000;  // with a pipeline, until it gives the connection up
 
-    static Character draw(Random& random);
+    // `readers`: chance that it only reads.
+    static Character draw(Random& random, double readers);
   };
 
-  SimClient(World& world, std::vector<SimNode*> nodes,
+  SimClient(World& world, const Trace& trace, uint64_t number, std::vector<SimNode*> nodes,
             std::vector<std::unique_ptr<Workload>> workloads, Character character,
             std::function<void(std::string)> fail);
   ~SimClient() override;
@@ -80,6 +82,8 @@ class SimClient final : public server::SessionOwner {
   };
 
   World& world_;
+  const Trace& trace_;
+  const uint64_t number_;
   std::vector<SimNode*> nodes_;
   std::vector<std::unique_ptr<Workload>> workloads_;
   Workload* playing_ = nullptr;
@@ -90,6 +94,8 @@ class SimClient final : public server::SessionOwner {
 
   SimNode* node_ = nullptr;
   server::Session* session_ = nullptr;
+  // Numbers the connections: a later session may stand at the address of an earlier one.
+  uint64_t connection_ = 0;
   uint64_t life_ = 0;
   size_t preferred_ = 0;
   bool output_ready_ = false;

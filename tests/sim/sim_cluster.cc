@@ -13,11 +13,11 @@ namespace raftkv::sim {
 
 namespace {
 
-constexpr uint64_t kFaultTickUs = 100'000;
 // So many times what makes a snapshot due may be held for a follower.
 constexpr uint64_t kHoldFactor = 4;
 constexpr uint64_t kProgressUs = 15'000'000;
 constexpr uint64_t kSlowLinkUsMax = 250'000;
+constexpr uint64_t kSlowTurnUsMax = 20'000;
 // How long replicas may take to agree when nobody sends anything any more.
 constexpr uint64_t kAgreementUs = 30'000'000;
 
@@ -30,85 +30,15 @@ std::vector<server::Member> make_members(size_t count) {
   return members;
 }
 
-void draw_snapshots(Random& random, NodeProfile& node) {
-  server::SnapshotKeeperOptions& snapshots = node.options.snapshots;
-  node.disk.snapshot_us_max = random.between(200, 50'000);
-  if (random.chance(0.1)) node.disk.snapshot_us_max = 1'000'000;
-  snapshots.limits.retry_us = random.between(50'000, 1'000'000);
-  snapshots.slice_us = random.chance(0.5) ? 0 : 500;
-  snapshots.cut.block_bytes = random.between(16, 2000);
-  snapshots.cut.slice_bytes = random.between(1, 1000);
-  snapshots.cut.backlog_bytes_max = random.between(100, 20'000);
-  snapshots.cut.writer.queue_bytes = random.between(16, 5000);
-  if (random.chance(0.15)) return;  // only when asked for, and nobody asks
-  snapshots.limits.log_bytes = random.chance(0.3) ? random.between(1000, 100'000) : 0;
-  snapshots.limits.log_entries = random.between(5, random.chance(0.5) ? 20 : 200);
-  snapshots.limits.tail_entries = random.below(random.chance(0.5) ? 5 : 51);
-}
-
-// Limits so narrow that what is rare elsewhere, full windows and work left over, happens all the
-// time.
-void draw_limits(Random& random, NodeProfile& node) {
-  const auto narrow = [&random](auto& limit, size_t least) {
-    if (random.chance(0.3)) limit = least;
-  };
-  server::ReplicaOptions& options = node.options;
-  options.entries_inflight_max = random.between(1, 8);
-  narrow(options.batch_bytes, random.between(1, 200));
-  narrow(options.queue_bytes_max, random.between(100, 1000));
-  narrow(options.session_reply_bytes_max, random.between(100, 1000));
-  narrow(options.apply_slice_us, 0);
-  narrow(options.raft.inflight_messages_max, random.between(1, 4));
-  narrow(options.raft.append_bytes_max, random.between(1, 500));
-  narrow(options.raft.apply_bytes_max, random.between(1, 500));
-  narrow(options.raft.cache_bytes_max, random.between(1, 500));
-}
-
 }  // namespace
 
-Profile Profile::draw(Random& random) {
-  Profile profile;
-  constexpr size_t kSizes[] = {1, 3, 3, 3, 5, 5, 7};
-  profile.nodes = kSizes[random.below(std::size(kSizes))];
-  profile.clients = random.between(1, 8);
-  profile.keys = random.between(1, 4);
-  const auto sometimes = [&random](double most) {
-    return random.chance(0.5) ? most * static_cast<double>(random.below(1000)) / 1000 : 0;
-  };
-  profile.loss = sometimes(0.2);
-  profile.duplicate = sometimes(0.2);
-  profile.reorder = sometimes(0.2);
-  profile.delay_us_max = random.between(100, 20'000);
-  if (random.chance(0.2)) profile.delay_us_max = 150'000;
-  profile.slow_links = sometimes(0.5);
-  profile.partitions = sometimes(0.15);
-  profile.crashes = sometimes(0.15);
-  profile.pauses = sometimes(0.1);
-  profile.clock_jumps = sometimes(0.1);
-  profile.transfers = sometimes(0.1);
-  profile.node.disk.sync_us_max = random.between(200, 20'000);
-  profile.node.disk.slow_chance = sometimes(0.02);
-  profile.node.disk.slow_us = random.between(100'000, 3'000'000);
-  profile.node.turn_us_max = random.between(1, 2000);
-  if (random.chance(0.3)) profile.node.read_mode = server::ReadMode::kLease;
-  profile.node.stops_in_turn = sometimes(0.005);
-  draw_limits(random, profile.node);
-  draw_snapshots(random, profile.node);
-  if (profile.nodes >= 3) profile.changes = sometimes(0.3);
-  if (profile.changes > 0) profile.spares = 3;
-  profile.disk_full = sometimes(0.05);
-  if (profile.nodes >= 3) profile.damage = sometimes(0.5);
-  profile.lost_files = sometimes(0.4);
-  if (random.chance(0.5)) profile.node.follower_reads = server::FollowerReads::kLinearizable;
-  if (random.chance(0.7)) {
-    profile.node.options.digest_interval_us = random.between(20'000, 1'000'000);
-    profile.node.options.digest_slice_us = random.chance(0.5) ? 0 : 500;
-  }
-  return profile;
-}
-
 SimCluster::SimCluster(uint64_t seed, Profile profile)
-    : world_(seed), profile_(profile), deadlines_(world_, !profile.disturbs_clocks()) {
+    : world_(seed),
+      profile_(profile),
+      deadlines_(world_, !profile.disturbs_clocks()),
+      safety_(
+          nodes_, [this](const SimNode& node) { return is_lost(node); },
+          [this](std::string what) { fail(std::move(what)); }) {
   const std::vector<server::Member> all = make_members(profile_.nodes + profile_.spares);
   const std::vector<server::Member> first(all.begin(), all.begin() + profile_.nodes);
   for (const server::Member& member : all) add_node(first, member, member.id > first.size());
@@ -123,12 +53,12 @@ SimCluster::SimCluster(uint64_t seed, Profile profile)
   std::vector<SimNode*> nodes;
   for (auto& node : nodes_) nodes.push_back(node.get());
   for (size_t i = 0; i < profile_.clients; ++i) {
-    auto character = SimClient::Character::draw(world_.random());
+    auto character = SimClient::Character::draw(world_.random(), profile_.readers);
     // Somebody must write, else nothing tells whether the cluster makes progress.
     if (i == 0) character.stays_anywhere = character.only_reads = false;
-    clients_.push_back(std::make_unique<SimClient>(world_, nodes, draw_workloads(i, character),
-                                                   character,
-                                                   [this](std::string what) { fail(what); }));
+    clients_.push_back(std::make_unique<SimClient>(
+        world_, trace_, i, nodes, draw_workloads(i, character), character,
+        [this](std::string what) { fail(std::move(what)); }));
   }
 }
 
@@ -136,16 +66,24 @@ void SimCluster::add_node(const std::vector<server::Member>& members, const serv
                           bool joins) {
   NodeProfile node = profile_.node;
   node.hash_seed = world_.random().next();
-  // Leases trust clocks to run within a tenth of each other; wall clocks are trusted by nobody.
-  node.clock_drift_ppm = static_cast<int32_t>(world_.random().between(0, 40'000)) - 20'000;
+  const int32_t drift = profile_.clock_drift_ppm_max;
+  node.clock_drift_ppm =
+      static_cast<int32_t>(world_.random().below(2 * static_cast<uint64_t>(drift) + 1)) - drift;
+  if (world_.random().chance(profile_.slow_nodes)) {
+    node.turn_us_max *= world_.random().between(2, 50);
+    node.turn_us_max = std::min(node.turn_us_max, kSlowTurnUsMax);
+  }
   node.wall_offset_us = static_cast<int64_t>(world_.random().below(10'000'000)) - 5'000'000;
   nodes_.push_back(std::make_unique<SimNode>(
-      world_, member.id, joins ? std::vector<server::Member>() : members, node,
+      world_, trace_, member.id, joins ? std::vector<server::Member>() : members, node,
       [this](raft::Message m) { route(std::move(m)); },
       [this](SnapshotTransfer transfer) { carry(std::move(transfer)); }));
   nodes_.back()->after_turn = [this](SimNode& turned) {
-    check(turned);
+    safety_.after_turn(turned);
     for (auto& client : clients_) client->node_turned();
+  };
+  nodes_.back()->after_write = [this](SimNode& writer, const raft::Persist& persist) {
+    safety_.written(writer, persist);
   };
   nodes_.back()->before_end = [this](SimNode& ending) {
     totals_.once_duplicates += ending.stats().once_duplicates;
@@ -167,6 +105,7 @@ std::vector<std::unique_ptr<Workload>> SimCluster::draw_workloads(
   }
   const bool only_reads = character.only_reads;
   workloads.push_back(std::make_unique<Counters>(counters_, profile_.keys, only_reads));
+  workloads.push_back(std::make_unique<Registers>(registers_, client, profile_.keys, only_reads));
   if (only_reads) return workloads;
   const auto maybe = [&](auto make) {
     if (world_.random().chance(0.6)) workloads.push_back(make());
@@ -185,7 +124,9 @@ SimCluster::~SimCluster() {
 }
 
 void SimCluster::fail(std::string what) {
-  if (failure_.empty()) failure_ = fmt::format("at {} us: {}", world_.now_us(), what);
+  if (!failure_.empty()) return;
+  trace_.say("FAILED: {}", what);
+  failure_ = fmt::format("at {} us: {}", world_.now_us(), what);
 }
 
 // --- the network
@@ -194,18 +135,32 @@ void SimCluster::fail(std::string what) {
 // Messages travel as bytes, as they do between real nodes.
 void SimCluster::route(raft::Message message) {
   ++totals_.messages;
+  safety_.sent(message);
   Random& random = world_.random();
-  if (faults_on_ && random.chance(profile_.loss)) return;
-  if (cut_.contains({message.from, message.to})) return;
+  if (faults_on_ && random.chance(profile_.loss)) {
+    ++totals_.lost;
+    return;
+  }
+  if (cut_.contains({message.from, message.to})) {
+    ++totals_.cut_off;
+    return;
+  }
   std::string bytes;
   raft::encode_message(message, bytes);
   const int copies = faults_on_ && random.chance(profile_.duplicate) ? 2 : 1;
+  if (copies > 1) ++totals_.duplicated;
   for (int i = 0; i < copies; ++i) {
     uint64_t delay = random.between(20, profile_.delay_us_max);
     if (faults_on_) delay += link_delay_us_[{message.from, message.to}];
-    if (faults_on_ && random.chance(profile_.reorder)) delay *= random.between(1, 20);
+    if (faults_on_ && random.chance(profile_.reorder)) {
+      delay *= random.between(1, 20);
+      ++totals_.reordered;
+    }
     world_.after(delay, [this, bytes, from = message.from, to = message.to] {
-      if (cuts_in_flight_ && cut_.contains({from, to})) return;
+      if (cuts_in_flight_ && cut_.contains({from, to})) {
+        ++totals_.cut_off;
+        return;
+      }
       auto decoded = raft::decode_message(bytes);
       if (!decoded) return fail("a message did not survive its encoding: " + decoded.error());
       nodes_[to - 1]->deliver(std::move(*decoded));
@@ -213,82 +168,12 @@ void SimCluster::route(raft::Message message) {
   }
 }
 
-// --- faults
-// ---------------------------------------------------------------------------------------
-
-void SimCluster::fault_tick() {
-  if (!faults_on_) return;
-  Random& random = world_.random();
-  if (random.chance(profile_.partitions)) {
-    cuts_in_flight_ = random.chance(0.5);
-    random.chance(0.5) ? partition() : isolate_leader();
-  }
-  if (!cut_.empty() && random.chance(0.1)) cut_.clear();
-  follow_membership();
-  if (random.chance(profile_.changes)) change_members();
-  for (auto& node : nodes_) {
-    SimNode* victim = node.get();
-    if (retired_.contains(victim->id())) continue;
-    if (!victim->up()) {
-      // A spare begins its first life when it is to be added.
-      if (victim->life() != 0 && random.chance(0.2)) victim->start();
-    } else if (random.chance(profile_.crashes)) {
-      victim->crash();
-      ++totals_.crashes;
-      if (random.chance(profile_.damage) && may_damage()) victim->damage_disk();
-    } else if (random.chance(profile_.pauses) && !victim->paused()) {
-      victim->pause();
-      ++totals_.pauses;
-      world_.after(random.between(1'000, 1'500'000), [victim] { victim->resume(); });
-    }
-    if (random.chance(profile_.clock_jumps)) {
-      victim->shift_wall_clock(static_cast<int64_t>(random.below(7'200'000'000)) - 3'600'000'000);
-    }
-    if (random.chance(profile_.disk_full) && !victim->disk_full()) {
-      ++totals_.full_disks;
-      victim->set_disk_full(true);
-      world_.after(random.between(10'000, 3'000'000), [victim] { victim->set_disk_full(false); });
-    }
-    if (victim->up() && random.chance(profile_.transfers)) {
-      victim->enqueue([victim] { victim->replica().transfer(0); });
-    }
-  }
-  world_.after(kFaultTickUs, [this] { fault_tick(); });
-}
-
-// The case in which two nodes take themselves for the leader.
-void SimCluster::isolate_leader() {
-  for (auto& node : nodes_) {
-    if (!node->up() || !node->replica().node().is_leader()) continue;
-    ++totals_.partitions;
-    const bool hears = world_.random().chance(0.3);
-    const bool speaks = !hears && world_.random().chance(0.3);
-    for (auto& other : nodes_) {
-      if (!speaks) cut_.insert({node->id(), other->id()});
-      if (!hears) cut_.insert({other->id(), node->id()});
-    }
-    return;
-  }
-}
-
-// Cuts one node off, or splits the cluster, or cuts single directions.
-void SimCluster::partition() {
-  ++totals_.partitions;
-  Random& random = world_.random();
-  cut_.clear();
-  const bool one_way = random.chance(0.3);
-  std::vector<bool> side(nodes_.size() + 1);
-  for (size_t i = 1; i <= nodes_.size(); ++i) side[i] = random.chance(0.5);
-  for (uint64_t a = 1; a <= nodes_.size(); ++a) {
-    for (uint64_t b = 1; b <= nodes_.size(); ++b) {
-      if (side[a] == side[b]) continue;
-      if (!one_way || side[a]) cut_.insert({a, b});
-    }
-  }
-}
+// --- the end
+// ------------------------------------------------------------------------------------------
 
 void SimCluster::heal() {
   faults_on_ = false;
+  trace_.say("the faults end");
   cut_.clear();
   for (auto& client : clients_) client->calm_down();
   // The same chance decides which minority stays as it is.
@@ -297,38 +182,13 @@ void SimCluster::heal() {
   size_t down = spares_some ? (profile_.nodes - 1) / 2 : 0;
   for (auto& node : nodes_) {
     node->stop_faults();
-    if (node->life() == 0 || retired_.contains(node->id())) continue;
+    if (node->life() == 0 || retired_.contains(node->id()) || is_lost(*node)) continue;
     if (!node->up() && down > 0 && world_.random().chance(0.5)) {
       --down;
       continue;
     }
     if (!node->up()) node->start();
     node->resume();
-  }
-}
-
-// --- checks
-// ---------------------------------------------------------------------------------------
-
-void SimCluster::check(SimNode& node) {
-  server::Replica& replica = node.replica();
-  if (std::string broken = replica.node().broken_invariant(); !broken.empty()) {
-    fail(fmt::format("node {}: {}", node.id(), broken));
-  }
-  if (replica.node().is_leader()) {
-    const auto [it, fresh] = leader_of_term_.emplace(replica.node().term(), node.id());
-    if (fresh) ++totals_.leaders;
-    if (it->second != node.id()) {
-      fail(fmt::format("term {} has two leaders, {} and {}", it->first, it->second, node.id()));
-    }
-  }
-  // Two replicas that applied the same entries hold the same data.
-  const raft::Index applied = replica.state().applied_index();
-  if (applied == 0 || applied == std::exchange(checked_[{node.id(), node.life()}], applied)) return;
-  const Committed now{replica.state().log_time_us(), replica.state().digest()};
-  const auto [it, fresh] = committed_.emplace(applied, now);
-  if (!fresh && (it->second.time_us != now.time_us || it->second.digest != now.digest)) {
-    fail(fmt::format("node {} differs from the others at index {}", node.id(), applied));
   }
 }
 
@@ -391,6 +251,7 @@ void SimCluster::check_agreement() {
     }
     if (std::string wrong = check_values(*node); !wrong.empty()) fail(wrong);
   }
+  if (std::string wrong = registers_.judge(); !wrong.empty()) fail(wrong);
   if (std::string wrong = unbounded_log(); !wrong.empty()) fail(wrong + ":" + states());
 }
 
@@ -433,7 +294,7 @@ std::string SimCluster::check_values(SimNode& node) {
 void SimCluster::play() {
   for (uint64_t id : were_added_) nodes_[id - 1]->start();
   for (auto& client : clients_) client->start();
-  world_.after(kFaultTickUs, [this] { fault_tick(); });
+  fault_tick();
   const uint64_t end = world_.now_us() + profile_.duration_us;
   while (failure_.empty() && world_.step(end)) {
   }
@@ -443,6 +304,7 @@ void SimCluster::play() {
 }
 
 std::string SimCluster::run() {
+  const uint64_t began_us = world_.now_us();
   try {
     play();
   } catch (const std::exception& error) {
@@ -463,8 +325,14 @@ std::string SimCluster::run() {
     totals_.repairs += counts.repairs;
     totals_.damaged_files += counts.damaged_files;
     totals_.digest_checks += counts.digest_checks;
+    totals_.failed_syncs += counts.failed_syncs;
   }
-  if (verbose_) fmt::print("{}\n", states());
+  totals_.simulated_us = world_.now_us() - began_us;
+  totals_.states = safety_.states();
+  totals_.leaders = safety_.leaders();
+  totals_.judged = registers_.operations();
+  totals_.undecided = registers_.undecided();
+  trace_.say("the end:{}", states());
   return failure_;
 }
 

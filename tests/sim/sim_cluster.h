@@ -16,43 +16,15 @@
 #include "tests/sim/deadlines.h"
 #include "tests/sim/once_counters.h"
 #include "tests/sim/own_keys.h"
+#include "tests/sim/profile.h"
+#include "tests/sim/registers.h"
+#include "tests/sim/safety.h"
 #include "tests/sim/sim_client.h"
 #include "tests/sim/sim_node.h"
+#include "tests/sim/trace.h"
 #include "tests/sim/world.h"
 
 namespace raftkv::sim {
-
-struct Profile {
-  size_t nodes = 3;
-  size_t clients = 4;
-  size_t keys = 3;
-  uint64_t duration_us = 8'000'000;
-  double loss = 0;
-  double duplicate = 0;
-  uint64_t delay_us_max = 500;
-  double slow_links = 0;  // chance that a link, in one direction, takes longer than the others
-  double reorder = 0;     // chance that a message takes up to 20 times as long
-  double partitions = 0;  // each of these: chance in each tenth of a second
-  double crashes = 0;
-  double pauses = 0;
-  double clock_jumps = 0;
-  double transfers = 0;
-  double changes = 0;     // of the membership
-  double disk_full = 0;   // for a while
-  double damage = 0;      // chance that a crash damages the disk, if the others can repair it
-  double lost_files = 0;  // chance that the transfer of a snapshot fails
-  size_t spares = 0;      // nodes that may be added
-  NodeProfile node;
-
-  // Whether something in it can make a replica's clock fall behind by more than its rate: it stands
-  // still in a process that is stopped, and is told late of what the leader's clock was.
-  bool disturbs_clocks() const {
-    return partitions > 0 || crashes > 0 || pauses > 0 || clock_jumps > 0 || loss > 0 ||
-           reorder > 0 || slow_links > 0 || node.stops_in_turn > 0 || node.disk.slow_chance > 0 ||
-           changes > 0 || disk_full > 0 || damage > 0;
-  }
-  static Profile draw(Random& random);
-};
 
 class SimCluster {
  public:
@@ -64,27 +36,51 @@ class SimCluster {
   std::string run();
 
   struct Totals {
+    uint64_t simulated_us = 0;
+    uint64_t states = 0;  // looked at: one after each turn of a node
+    // What clients did and got.
     uint64_t acknowledged = 0;
     uint64_t unknown = 0;
     uint64_t refused = 0;
+    uint64_t once_retries = 0;     // commands in sessions that were sent again
+    uint64_t once_duplicates = 0;  // of these, such as had been executed already
+    uint64_t judged = 0;           // operations on registers, judged as one history
+    uint64_t undecided = 0;        // histories too large to be judged
+    // What the cluster did.
     uint64_t leaders = 0;
-    uint64_t crashes = 0;
-    uint64_t partitions = 0;
-    uint64_t pauses = 0;
-    uint64_t messages = 0;
     uint64_t snapshots = 0;
     uint64_t installs = 0;
     uint64_t log_cuts = 0;
-    uint64_t changes = 0;  // of the membership, that were committed
-    uint64_t repairs = 0;
-    uint64_t damaged_files = 0;
+    uint64_t changes = 0;        // of the membership, that were committed
+    uint64_t repairs = 0;        // of nodes whose disk was damaged
+    uint64_t digest_checks = 0;  // digests that were compared with a majority's
+    // The faults.
+    uint64_t messages = 0;  // all that were sent
+    uint64_t lost = 0;      // at random; of the messages
+    uint64_t duplicated = 0;
+    uint64_t reordered = 0;
+    uint64_t cut_off = 0;  // by a partition
+    uint64_t partitions = 0;
+    uint64_t one_way = 0;  // of these
+    uint64_t hunts = 0;
+    uint64_t forsakings = 0;
+    uint64_t crashes = 0;
+    uint64_t crashes_at_write = 0;
+    uint64_t pauses = 0;
+    uint64_t clock_jumps = 0;
     uint64_t full_disks = 0;
-    uint64_t once_retries = 0;     // commands in sessions that were sent again
-    uint64_t once_duplicates = 0;  // of these, such as had been executed already
-    uint64_t digest_checks = 0;    // digests that were compared with a majority's
+    uint64_t disk_hangs = 0;
+    uint64_t failed_syncs = 0;
+    uint64_t flipped_bits = 0;   // on disks
+    uint64_t damaged_files = 0;  // snapshots that a start met
+    uint64_t lost_files = 0;     // transfers of snapshots that broke off
+    uint64_t flipped_files = 0;  // or were damaged on the way
+    uint64_t transfers = 0;
+    uint64_t wipes = 0;
   };
   const Totals& totals() const { return totals_; }
-  void set_verbose() { verbose_ = true; }
+  // Each event is printed.
+  void set_verbose() { trace_.turn_on(); }
 
  private:
   void add_node(const std::vector<server::Member>& members, const server::Member& member,
@@ -94,16 +90,33 @@ class SimCluster {
   void carry(SnapshotTransfer transfer);
   void carry_part(std::shared_ptr<SnapshotTransfer> transfer, uint64_t parts, uint64_t life);
   void change_members();
+  bool choose_change(const raft::Membership& membership, raft::NodeId leader,
+                     raft::MemberChange& change);
   void follow_membership();
   bool may_damage() const;
+  bool is_lost(const SimNode& node) const { return lost_.contains(node.id()); }
+  bool all_sound() const;
   std::string states() const;
   std::string unbounded_log() const;
+
+  // --- sim_cluster_faults.cc
   void fault_tick();
+  void fault_of(SimNode& node);
+  void crash(SimNode& node);
+  void pause(SimNode& node);
+  void wipe(SimNode& node);
+  void disk_faults(SimNode& node);
+  SimNode* leader();
   void partition();
-  void isolate_leader();
+  void isolate(const SimNode& node);
+  void hunt_leader();
+  void hunt_tick();
+  void forsake_leader();
+  void mend();
+  void tell_cuts(const char* why) const;
+
   std::vector<std::unique_ptr<Workload>> draw_workloads(uint64_t client,
                                                         const SimClient::Character& character);
-  void check(SimNode& node);
   void fail(std::string what);
   void heal();
   void check_progress();
@@ -114,6 +127,7 @@ class SimCluster {
   std::string check_values(SimNode& node);
 
   World world_;
+  Trace trace_{world_};
   Profile profile_;
   std::vector<std::unique_ptr<SimNode>> nodes_;
   std::vector<std::unique_ptr<SimClient>> clients_;
@@ -121,26 +135,20 @@ class SimCluster {
   OnceHistory once_;
   AppendHistory appends_;
   DeadlineHistory deadlines_;
+  RegisterHistory registers_{world_};
+  Safety safety_;
   std::set<std::pair<uint64_t, uint64_t>> cut_;  // from -> to
   bool cuts_in_flight_ = true;                   // what was on its way is lost, too
+  uint64_t hunt_ends_us_ = 0;                    // until then the leader is cut off, whoever it is
+  uint64_t hunted_ = 0;
   std::map<std::pair<uint64_t, uint64_t>, uint64_t> link_delay_us_;
   bool faults_on_ = true;
-  bool verbose_ = false;
   raft::MembershipAt members_;     // the newest that is committed, as far as any node knows
   std::set<uint64_t> were_added_;  // nodes that were members once
   std::set<uint64_t> retired_;     // were removed and have been stopped
+  std::set<uint64_t> lost_;        // their disks are gone
   std::string failure_;
   Totals totals_;
-
-  std::map<std::pair<uint64_t, uint64_t>, raft::Index> checked_;  // (node, life) -> applied index
-
-  // What was once true and must stay so.
-  std::map<raft::Term, uint64_t> leader_of_term_;
-  struct Committed {
-    uint64_t time_us = 0;
-    data::Keyspace::Digest digest;
-  };
-  std::map<raft::Index, Committed> committed_;  // by applied index
 };
 
 }  // namespace raftkv::sim

@@ -34,10 +34,16 @@ void SimCluster::carry_part(std::shared_ptr<SnapshotTransfer> transfer, uint64_t
   uint64_t delay = random.between(20, 2 * profile_.delay_us_max);
   if (faults_on_) delay += link_delay_us_[{transfer->from, transfer->to}];
   const bool lost = faults_on_ && random.chance(profile_.lost_files);
+  if (faults_on_ && parts == 1 && random.chance(profile_.flipped_files)) {
+    ++totals_.flipped_files;
+    std::string& bytes = transfer->bytes;
+    bytes[random.below(bytes.size())] ^= static_cast<char>(1 << random.below(8));
+  }
   world_.after(delay, [this, transfer, parts, life, lost] {
     SimNode& receiver = *nodes_[transfer->to - 1];
     const bool cut = cut_.contains({transfer->from, transfer->to}) ||
                      cut_.contains({transfer->to, transfer->from});
+    if (lost) ++totals_.lost_files;
     if (lost || cut || !receiver.up() || receiver.life() != life) {
       world_.after(kTransferTimeoutUs, [transfer] { transfer->done(0); });
       return;
@@ -49,7 +55,7 @@ void SimCluster::carry_part(std::shared_ptr<SnapshotTransfer> transfer, uint64_t
     };
     // Whoever dies meanwhile never answers.
     world_.after(20 * kTransferTimeoutUs, [end] { end(0); });
-    receiver.receive_snapshot(transfer->meta, transfer->bytes, [this, transfer, end](auto index) {
+    receiver.receive_snapshot(*transfer, [this, end](auto index) {
       world_.after(world_.random().between(20, profile_.delay_us_max),
                    [end, index] { end(index); });
     });
@@ -80,23 +86,38 @@ void SimCluster::follow_membership() {
 
 // Asks whoever leads for a change. An id is never used again.
 void SimCluster::change_members() {
+  SimNode* const asked = leader();
+  if (asked == nullptr) return;
+  const raft::Membership& membership = asked->replica().node().membership().membership;
+  raft::MemberChange change;
+  if (!choose_change(membership, asked->id(), change)) return;
+  constexpr const char* kWords[] = {"add", "promote", "remove"};
+  trace_.say("node {} is asked to {} node {}", asked->id(),
+             kWords[static_cast<size_t>(change.kind)], change.id);
+  asked->enqueue([asked, change] { (void)asked->replica().change_members(change); });
+}
+
+bool SimCluster::choose_change(const raft::Membership& membership, raft::NodeId leader,
+                               raft::MemberChange& change) {
   using Kind = raft::MemberChange::Kind;
   Random& random = world_.random();
-  const auto leader = std::ranges::find_if(
-      nodes_, [](const auto& node) { return node->up() && node->replica().node().is_leader(); });
-  if (leader == nodes_.end()) return;
-  const raft::Membership& membership = (*leader)->replica().node().membership().membership;
-  raft::MemberChange change;
-  change.kind = static_cast<Kind>(random.below(3));
   const auto pick = [&random](const std::vector<raft::NodeId>& ids) {
     return ids[random.below(ids.size())];
   };
+  change.kind = static_cast<Kind>(random.below(3));
+  // What is gone is replaced first: a new node comes, and promotes itself, then the old one goes.
+  const auto gone = std::ranges::find_if(
+      lost_, [&](raft::NodeId id) { return membership.contexts.contains(id); });
+  if (gone != lost_.end() && membership.voters.size() > kVotersMin) {
+    change = {.kind = Kind::kRemove, .id = *gone};
+    return true;
+  }
   switch (change.kind) {
     case Kind::kAddLearner: {
       const auto spare = std::ranges::find_if(nodes_, [&](const auto& node) {
         return !were_added_.contains(node->id()) && !membership.contexts.contains(node->id());
       });
-      if (spare == nodes_.end()) return;
+      if (spare == nodes_.end()) return false;
       change.id = (*spare)->id();
       server::Member member;
       member.id = change.id;
@@ -106,29 +127,40 @@ void SimCluster::change_members() {
       member.promote = random.chance(0.6);
       change.context = server::encode_member_context(member);
       if ((*spare)->life() == 0) (*spare)->start();
-      break;
+      return true;
     }
     case Kind::kPromote:
-      if (membership.learners.empty()) return;
+      if (membership.learners.empty()) return false;
       change.id = pick(membership.learners);
-      break;
+      return true;
     default:
-      // What a damaged disk lost stands on the others.
-      if (membership.voters.size() <= kVotersMin) return;
-      if (!std::ranges::all_of(nodes_, [](const auto& node) { return node->sound(); })) return;
       change.kind = Kind::kRemove;
-      change.id = random.chance(0.3) ? (*leader)->id() : pick(membership.voters);
-      break;
+      if (!membership.learners.empty() && random.chance(0.4)) {
+        change.id = pick(membership.learners);
+        return true;
+      }
+      // What a damaged disk lost stands on the others.
+      if (membership.voters.size() <= kVotersMin || !all_sound()) return false;
+      change.id = random.chance(0.3) ? leader : pick(membership.voters);
+      return true;
   }
-  (*leader)->enqueue(
-      [node = leader->get(), change] { (void)node->replica().change_members(change); });
+}
+
+bool SimCluster::all_sound() const {
+  return std::ranges::all_of(nodes_, [this](const auto& node) {
+    const bool gone = is_lost(*node) && members_.membership.contexts.contains(node->id());
+    return node->sound() && !gone;
+  });
 }
 
 // A minority of the smallest set of voters there may be.
 bool SimCluster::may_damage() const {
-  const size_t voters = profile_.changes > 0 ? kVotersMin : profile_.nodes;
-  const auto unsound =
-      std::ranges::count_if(nodes_, [](const auto& node) { return !node->sound(); });
+  const size_t voters =
+      profile_.changes > 0 ? std::min(kVotersMin, profile_.nodes) : profile_.nodes;
+  // Who is gone and was removed is missed by nobody; but a leader may not know of the removal yet.
+  const auto unsound = std::ranges::count_if(nodes_, [this](const auto& node) {
+    return !node->sound() || (is_lost(*node) && !retired_.contains(node->id()));
+  });
   return static_cast<size_t>(unsound) < (voters - 1) / 2;
 }
 

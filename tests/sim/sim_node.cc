@@ -1,5 +1,7 @@
 #include "tests/sim/sim_node.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <stdexcept>
 #include <utility>
@@ -19,9 +21,10 @@ constexpr uint64_t kFullDiskRetryUs = 50'000;
 
 }  // namespace
 
-SimNode::SimNode(World& world, uint64_t id, std::vector<server::Member> members,
+SimNode::SimNode(World& world, const Trace& trace, uint64_t id, std::vector<server::Member> members,
                  NodeProfile profile, Send send, SendSnapshot send_snapshot)
     : world_(world),
+      trace_(trace),
       id_(id),
       members_(std::move(members)),
       profile_(profile),
@@ -32,7 +35,7 @@ SimNode::~SimNode() = default;
 
 raft::MonotonicUs SimNode::now_monotonic_us() {
   const auto now = static_cast<int64_t>(world_.now_us());
-  return static_cast<uint64_t>(now + now / 1'000'000 * profile_.clock_drift_ppm);
+  return static_cast<uint64_t>(now + now * profile_.clock_drift_ppm / 1'000'000);
 }
 
 uint64_t SimNode::now_wall_us() {
@@ -56,7 +59,13 @@ void SimNode::start() {
     throw std::runtime_error("nobody damaged this disk, but: " + start->notice + disk_.damage());
   }
   ++life_;
+  trace_.say("node {} starts: term {}, log {} to {}, snapshot {}{}", id_, restored->hard_state.term,
+             restored->first_index, restored->last_index, restored->snapshot.index,
+             restored->lost_up_to == 0
+                 ? ""
+                 : fmt::format(", lost what it held up to {}", restored->lost_up_to));
   stats_ = {};
+  told_ = {};
   server::ReplicaOptions options = profile_.options;
   options.raft.id = id_;
   if (!members_.empty()) options.raft.bootstrap = server::bootstrap_membership(members_);
@@ -77,7 +86,7 @@ void SimNode::start() {
 }
 
 void SimNode::crash() {
-  ++crashes;
+  trace_.say("node {} ends, {} writes are not synced", id_, disk_.staged());
   // Connections end first, as their owners see it; then what they had in flight goes with the
   // replica.
   if (before_end) before_end(*this);
@@ -92,6 +101,7 @@ void SimNode::crash() {
   turn_scheduled_ = false;
   writing_.clear();
   syncing_ = false;
+  crash_at_write_ = false;
   disk_.crash(world_.random().below(disk_.staged() + 1), world_.random().chance(0.5));
 }
 
@@ -122,6 +132,12 @@ void SimNode::send(raft::Message message) {
 void SimNode::persist(raft::Persist persist) {
   if (persist.cut) ++counts_.log_cuts;
   disk_.stage(persist);
+  if (after_write) after_write(*this, persist);
+  if (std::exchange(crash_at_write_, false)) {
+    world_.after(world_.random().below(2 * profile_.disk.sync_us_max), [this, life = life_] {
+      if (life == life_ && up()) crash();
+    });
+  }
   writing_.push_back(std::move(persist));
   start_sync();
 }
@@ -133,6 +149,7 @@ void SimNode::start_sync() {
   const DiskProfile& disk = profile_.disk;
   uint64_t delay = world_.random().between(disk.sync_us_min, disk.sync_us_max);
   if (world_.random().chance(disk.slow_chance)) delay += world_.random().below(disk.slow_us + 1);
+  if (hung_until_us_ > world_.now_us()) delay += hung_until_us_ - world_.now_us();
   const size_t group = writing_.size();
   world_.after(delay, [this, group, life = life_] {
     if (life != life_ || !up()) return;
@@ -148,7 +165,12 @@ void SimNode::sync_group(size_t group) {
     });
     return;
   }
-  if (!synced) throw std::runtime_error(synced.error().text);
+  if (!synced) {
+    // What is on the disk now is unknown to the process, so it goes on with nothing.
+    ++counts_.failed_syncs;
+    trace_.say("node {}: {}", id_, synced.error().text);
+    return crash();
+  }
   for (size_t i = 0; i < group; ++i) {
     // The completion waits for a turn like any input, and for the end of a pause.
     auto persist = std::make_shared<raft::Persist>(std::move(writing_.front()));
@@ -188,17 +210,40 @@ void SimNode::finish_turn() {
   if (replica_->end_turn()) schedule_turn();
   notice_repair();
   if (replica_->may_be_discarded()) start_without_data();
+  tell_snapshots();
   if (replica_->snapshot_status().in_progress) write_snapshots();
   if (after_turn) after_turn(*this);
   if (!inputs_.empty()) schedule_turn();
   arm_timer();
 }
 
+void SimNode::leadership_changed(const raft::Status& status) {
+  if (status.role == raft::Role::kLeader) {
+    trace_.say("node {} leads in term {}", id_, status.term);
+  } else {
+    trace_.say("node {} leads no more; term {}, leader {}", id_, status.term, status.leader);
+  }
+}
+
+void SimNode::membership_changed(const server::MembershipFacts& facts,
+                                 const std::vector<server::Member>& members) {
+  if (!trace_.on()) return;
+  std::string text;
+  for (const server::Member& member : members) {
+    constexpr const char* kRoles[] = {"", " (learner)", " (leaving)"};
+    text += fmt::format(" {}{}", member.id, kRoles[static_cast<size_t>(member.role)]);
+  }
+  trace_.say("node {} has the members{}, of index {}{}{}", id_, text, facts.index,
+             facts.joint ? ", joint" : "", facts.committed ? "" : ", not committed");
+}
+
 void SimNode::arm_timer() {
   // The replica's clock may drift against the world's: look a little later, then look again.
   const raft::MonotonicUs now = now_monotonic_us();
   const raft::MonotonicUs deadline = std::min(replica_->next_deadline(), now + kLongestSleepUs);
-  const uint64_t at = world_.now_us() + (deadline > now ? deadline - now : 0) + 10;
+  const auto own = static_cast<int64_t>(deadline > now ? deadline - now : 0);
+  const auto wait = own * 1'000'000 / (1'000'000 + profile_.clock_drift_ppm);
+  const uint64_t at = world_.now_us() + static_cast<uint64_t>(wait) + 10;
   if (timer_at_us_ > world_.now_us() && timer_at_us_ <= at) return;
   timer_at_us_ = at;
   world_.after(at - world_.now_us(), [this, at, life = life_] {

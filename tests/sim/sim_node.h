@@ -16,6 +16,7 @@
 #include "server/replica/session.h"
 #include "storage/log/memory_log_store.h"
 #include "storage/snapshot/snapshot_memory.h"
+#include "tests/sim/trace.h"
 #include "tests/sim/world.h"
 
 namespace raftkv::sim {
@@ -36,6 +37,7 @@ struct SnapshotTransfer {
   raft::NodeId to = 0;
   raft::SnapshotMeta meta;
   std::string bytes;
+  uint64_t checksum = 0;  // of the bytes as they left
   // How it ended, at the sender: the index that was installed, 0 if it failed. Called once.
   std::function<void(raft::Index)> done;
 };
@@ -48,6 +50,7 @@ struct NodeCounts {
   uint64_t repairs = 0;
   uint64_t damaged_files = 0;
   uint64_t digest_checks = 0;
+  uint64_t failed_syncs = 0;
 };
 
 struct NodeProfile {
@@ -71,8 +74,8 @@ class SimNode final : public server::ReplicaPorts, public server::Host {
   using SendSnapshot = std::function<void(SnapshotTransfer)>;
 
   // No `members`: it waits to be added to a running group.
-  SimNode(World& world, uint64_t id, std::vector<server::Member> members, NodeProfile profile,
-          Send send, SendSnapshot send_snapshot);
+  SimNode(World& world, const Trace& trace, uint64_t id, std::vector<server::Member> members,
+          NodeProfile profile, Send send, SendSnapshot send_snapshot);
   ~SimNode() override;
 
   void start();
@@ -87,10 +90,19 @@ class SimNode final : public server::ReplicaPorts, public server::Host {
   void stop_faults() {
     profile_.stops_in_turn = 0;
     set_disk_full(false);
+    hung_until_us_ = 0;
+    crash_at_write_ = false;
+    disk_.fail_next_sync(false);
   }
   // While its disk is full nothing becomes durable, and snapshots fail.
   void set_disk_full(bool full) { disk_.set_disk_full(full); }
   bool disk_full() const { return disk_.disk_full(); }
+  // Syncs that begin in this time end behind it.
+  void hang_disk(uint64_t us) { hung_until_us_ = world_.now_us() + us; }
+  // The next sync fails, which ends the process.
+  void fail_next_sync() { disk_.fail_next_sync(true); }
+  // The process ends before its next write is synced, or a little later.
+  void crash_at_write() { crash_at_write_ = true; }
   // Flips a bit of what a crashed node's disk holds, in its log or its newest snapshot. False if
   // there is nothing to damage.
   bool damage_disk();
@@ -107,8 +119,7 @@ class SimNode final : public server::ReplicaPorts, public server::Host {
   void deliver(raft::Message message);
   // A snapshot has arrived. `respond` gets the index that was installed, 0 if none was; never, if
   // the node dies.
-  void receive_snapshot(const raft::SnapshotMeta& meta, std::string bytes,
-                        std::function<void(raft::Index)> respond);
+  void receive_snapshot(const SnapshotTransfer& transfer, std::function<void(raft::Index)> respond);
   // Runs `input` in the next turn, if the process still lives then.
   void enqueue(std::function<void()> input);
   server::Session* connect(server::SessionOwner& owner);
@@ -119,18 +130,21 @@ class SimNode final : public server::ReplicaPorts, public server::Host {
   uint64_t life() const { return life_; }
   // Called after each turn, for the checks.
   std::function<void(SimNode&)> after_turn;
+  // Called when a write was handed to its disk.
+  std::function<void(SimNode&, const raft::Persist&)> after_write;
   // Called before its process ends, for whoever holds something of it.
   std::function<void(SimNode&)> before_end;
   NodeCounts counts() const;
+  const storage::MemoryLogStore& log_store() const { return disk_; }
 
   // --- ReplicaPorts
   void send(raft::Message message) override;
   void persist(raft::Persist persist) override;
   raft::MonotonicUs now_monotonic_us() override;
   uint64_t now_wall_us() override;
-  void leadership_changed(const raft::Status&) override { ++leadership_changes; }
-  void membership_changed(const server::MembershipFacts&,
-                          const std::vector<server::Member>&) override {}
+  void leadership_changed(const raft::Status& status) override;
+  void membership_changed(const server::MembershipFacts& facts,
+                          const std::vector<server::Member>& members) override;
   void send_snapshot(raft::NodeId to, const raft::SnapshotMeta& meta) override;
   void dataset_differs(const server::DigestDifference& difference) override;
   void digests_undecided(raft::Index index) override;
@@ -163,9 +177,6 @@ class SimNode final : public server::ReplicaPorts, public server::Host {
   bool transfer_leadership(uint64_t target) override { return replica_->transfer(target); }
   void request_shutdown() override {}
 
-  uint64_t leadership_changes = 0;
-  uint64_t crashes = 0;
-
  private:
   void schedule_turn();
   void turn();
@@ -179,6 +190,7 @@ class SimNode final : public server::ReplicaPorts, public server::Host {
   void write_snapshots();
   void notice_repair();
   void start_without_data();
+  void tell_snapshots();
   uint64_t snapshot_delay() { return world_.random().between(100, profile_.disk.snapshot_us_max); }
 
   // A snapshot that has arrived, on its way into the dataset.
@@ -189,6 +201,7 @@ class SimNode final : public server::ReplicaPorts, public server::Host {
   };
 
   World& world_;
+  const Trace& trace_;
   const uint64_t id_;
   std::vector<server::Member> members_;
   NodeProfile profile_;
@@ -207,6 +220,9 @@ class SimNode final : public server::ReplicaPorts, public server::Host {
   NodeCounts counts_;                  // without those of the present life that the replica counts
   std::deque<raft::Persist> writing_;  // staged, in order
   bool syncing_ = false;
+  uint64_t hung_until_us_ = 0;
+  bool crash_at_write_ = false;
+  NodeCounts told_;  // of this life, to the trace
   std::unique_ptr<server::Replica> replica_;
   uint64_t life_ = 0;
   bool paused_ = false;

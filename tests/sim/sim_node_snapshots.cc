@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "server/replica/start_point.h"
+#include "storage/snapshot/crc64.h"
 #include "storage/snapshot/snapshot_loader.h"
 #include "tests/sim/sim_node.h"
 
@@ -68,6 +69,18 @@ void SimNode::notice_repair() {
   if (!damaged_ || replica_->awaits_dataset() || replica_->raft_status().repairing) return;
   damaged_ = false;
   ++counts_.repairs;
+  trace_.say("node {} has again all that it held", id_);
+}
+
+void SimNode::tell_snapshots() {
+  if (!trace_.on()) return;
+  const server::SnapshotStatus& status = replica_->snapshot_status();
+  if (status.saves != std::exchange(told_.snapshots, status.saves)) {
+    trace_.say("node {} has taken a snapshot at {}", id_, status.index);
+  }
+  if (status.installs != std::exchange(told_.installs, status.installs)) {
+    trace_.say("node {} has installed a snapshot at {}", id_, status.index);
+  }
 }
 
 // --- digests -----------------------------------------------------------------------------------
@@ -141,28 +154,42 @@ void SimNode::send_snapshot(raft::NodeId to, const raft::SnapshotMeta& meta) {
     if (!file) return done(0);
     std::string bytes((*file)->size(), '\0');
     if (!(*file)->read_at(0, bytes.data(), bytes.size())) return done(0);
-    send_snapshot_({.from = id_, .to = to, .meta = meta, .bytes = std::move(bytes), .done = done});
+    trace_.say("node {} sends node {} its snapshot at {}, {} bytes", id_, to, meta.index,
+               bytes.size());
+    const uint64_t checksum = storage::crc64(0, bytes);
+    send_snapshot_({.from = id_,
+                    .to = to,
+                    .meta = meta,
+                    .bytes = std::move(bytes),
+                    .checksum = checksum,
+                    .done = done});
   });
 }
 
-void SimNode::receive_snapshot(const raft::SnapshotMeta& meta, std::string bytes,
+void SimNode::receive_snapshot(const SnapshotTransfer& transfer,
                                std::function<void(raft::Index)> respond) {
-  enqueue([this, meta, bytes = std::move(bytes), respond = std::move(respond)]() mutable {
-    if (install_ != nullptr || !replica_->wants_snapshot(meta)) return respond(0);
-    install_ = std::make_unique<Install>();
-    install_->meta = meta;
-    install_->respond = std::move(respond);
-    storage::SnapshotWriterOptions options{.compress = false, .append_checksum = false};
-    options.on_progress = [this, life = life_] {
-      if (life == life_ && up()) enqueue([this] { install(); });
-    };
-    install_->writer = snapshots_.write(id_of(meta), std::move(options));
-    storage::RdbBlock block;
-    block.bytes = std::move(bytes);
-    install_->writer->submit(std::move(block));
-    install_->writer->finish();
-    write_snapshots();
-  });
+  // Each piece on its way has a checksum, so what was flipped there never becomes a file.
+  if (storage::crc64(0, transfer.bytes) != transfer.checksum) {
+    trace_.say("node {} got a snapshot of node {} that was damaged on its way", id_, transfer.from);
+    return respond(0);
+  }
+  enqueue(
+      [this, meta = transfer.meta, bytes = transfer.bytes, respond = std::move(respond)]() mutable {
+        if (install_ != nullptr || !replica_->wants_snapshot(meta)) return respond(0);
+        install_ = std::make_unique<Install>();
+        install_->meta = meta;
+        install_->respond = std::move(respond);
+        storage::SnapshotWriterOptions options{.compress = false, .append_checksum = false};
+        options.on_progress = [this, life = life_] {
+          if (life == life_ && up()) enqueue([this] { install(); });
+        };
+        install_->writer = snapshots_.write(id_of(meta), std::move(options));
+        storage::RdbBlock block;
+        block.bytes = std::move(bytes);
+        install_->writer->submit(std::move(block));
+        install_->writer->finish();
+        write_snapshots();
+      });
 }
 
 void SimNode::fail_install() {

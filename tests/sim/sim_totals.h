@@ -8,7 +8,7 @@
 namespace raftkv::sim {
 
 void add(SimCluster::Totals& sum, const SimCluster::Totals& totals);
-// Two lines.
+// A few lines.
 std::string to_text(const SimCluster::Totals& totals);
 
 }  // namespace raftkv::sim

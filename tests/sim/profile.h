@@ -1,0 +1,64 @@
+// What a seed makes of a simulated cluster: its size, its network, disks and clocks, and how often
+// which fault happens.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "tests/sim/sim_node.h"
+#include "tests/sim/world.h"
+
+namespace raftkv::sim {
+
+// A chance is that of one tenth of a second, unless it says something else.
+struct Profile {
+  size_t nodes = 3;
+  size_t clients = 4;
+  size_t keys = 3;
+  double readers = 0.25;  // chance that a client only reads
+  uint64_t duration_us = 8'000'000;
+
+  // --- the network
+  double loss = 0;  // of a message
+  double duplicate = 0;
+  uint64_t delay_us_max = 500;
+  double slow_links = 0;  // chance that a link, in one direction, takes longer than the others
+  double reorder = 0;     // chance that a message takes up to 20 times as long
+  double partitions = 0;
+  double hunts = 0;       // a partition begins that follows the leader wherever it goes
+  double forsakings = 0;  // leadership is handed over, and the old leader then hears nothing
+
+  // --- processes
+  double crashes = 0;
+  double crashes_at_write = 0;  // a little after the node's next write was handed to its disk
+  double pauses = 0;
+  double slow_nodes = 0;  // chance that a node takes many times as long for each turn
+
+  // --- clocks
+  double clock_jumps = 0;  // of the wall clock
+  // How far a node's monotonic clock may run off the world's, either way.
+  int32_t clock_drift_ppm_max = 20'000;
+
+  // --- disks
+  double disk_full = 0;      // for a while
+  double disk_hangs = 0;     // for a while
+  double failed_syncs = 0;   // the process ends
+  double damage = 0;         // chance that a crash damages the disk, if the others can repair it
+  double lost_files = 0;     // chance that the transfer of a snapshot fails
+  double flipped_files = 0;  // chance that one of its bits is flipped on the way
+
+  // --- members
+  double transfers = 0;
+  double changes = 0;
+  double wipes = 0;   // a node's disk is gone for good; the node comes back under a new id
+  size_t spares = 0;  // nodes that may be added
+
+  NodeProfile node;
+
+  // Whether something in it can make a replica's clock fall behind by more than its rate: it stands
+  // still in a process that is stopped, and is told late of what the leader's clock was.
+  bool disturbs_clocks() const;
+  static Profile draw(Random& random);
+};
+
+}  // namespace raftkv::sim

@@ -1,0 +1,229 @@
+#include "tests/sim/safety.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <string_view>
+#include <utility>
+
+namespace raftkv::sim {
+
+namespace {
+
+// One command may go beyond the limit of a queue, and one of each client may wait in each.
+constexpr size_t kQueueSlackBytes = 16'384;
+// Beside its batches a leader has its first entry, and the two of a change of members, in flight.
+constexpr size_t kOtherEntriesInFlight = 4;
+
+}  // namespace
+
+void Safety::after_turn(SimNode& node) {
+  ++states_;
+  if (std::string broken = node.replica().node().broken_invariant(); !broken.empty()) {
+    fail_(fmt::format("node {}: {}", node.id(), broken));
+  }
+  Seen& seen = seen_[node.id()];
+  if (seen.life != node.life()) {
+    seen = {};
+    seen.life = node.life();
+  }
+  check_leader(node, seen);
+  check_commits(node, seen);
+  check_state(node, seen);
+  check_queues(node, seen);
+  seen.leads = node.replica().node().is_leader();
+  const raft::MembershipAt& now = node.replica().node().membership();
+  if (now.index != seen.membership.index || now != seen.membership) seen.membership = now;
+}
+
+// --- leaders -----------------------------------------------------------------------------------
+
+void Safety::check_leader(SimNode& node, Seen& seen) {
+  const raft::Node& core = node.replica().node();
+  if (!core.is_leader() || std::exchange(seen.leads_in, core.term()) == core.term()) return;
+  seen.led_from = core.last_index();
+  const auto [it, fresh] = leader_of_term_.emplace(core.term(), node.id());
+  if (it->second != node.id()) {
+    fail_(fmt::format("term {} has two leaders, {} and {}", it->first, it->second, node.id()));
+  }
+  if (!fresh) return;
+  if (on_leader) on_leader(node);
+  // Leader completeness: what was committed in an earlier term stands in its log.
+  const storage::LogState& log = node.log_store().staged_log();
+  for (auto at = committed_.rbegin(); at != committed_.rend(); ++at) {
+    const auto& [index, entry] = *at;
+    if (entry.in_term >= core.term()) continue;
+    if (index + 1 < log.extent().first_index) return;
+    if (index > log.extent().last_index || log.term_at(index) != entry.term) {
+      return fail_(
+          fmt::format("node {} leads in term {} without entry {} of term {}, which was "
+                      "committed in term {} or before",
+                      node.id(), core.term(), index, entry.term, entry.in_term));
+    }
+  }
+}
+
+// --- the log -----------------------------------------------------------------------------------
+
+void Safety::written(const SimNode& node, const raft::Persist& persist) {
+  if (persist.entries.empty()) return;
+  raft::Term previous = node.log_store().staged_log().term_at(persist.entries.front().index - 1);
+  for (const raft::Entry& entry : persist.entries) {
+    const std::string_view payload = entry.payload ? std::string_view(*entry.payload) : "";
+    const Written now{previous, entry.time_us, std::hash<std::string_view>()(payload)};
+    const auto [it, fresh] = written_.emplace(std::pair(entry.index, entry.term), now);
+    const Written& first = it->second;
+    if (first.previous_term != now.previous_term) {
+      fail_(
+          fmt::format("node {} has entry {} of term {} behind one of term {}, another node has it "
+                      "behind one of term {}",
+                      node.id(), entry.index, entry.term, now.previous_term, first.previous_term));
+    } else if (first.content != now.content || first.time_us != now.time_us) {
+      fail_(fmt::format("two nodes have different entries {} of term {}", entry.index, entry.term));
+    }
+    previous = entry.term;
+  }
+}
+
+void Safety::check_commits(SimNode& node, Seen& seen) {
+  const raft::Node& core = node.replica().node();
+  const raft::Index before = std::exchange(seen.commit, core.commit_index());
+  if (seen.commit < before) {
+    return fail_(fmt::format("the commit index of node {} went back from {} to {}", node.id(),
+                             before, seen.commit));
+  }
+  const storage::LogState& log = node.log_store().staged_log();
+  raft::Index newest = 0;
+  for (raft::Index index = std::max(before + 1, log.extent().first_index); index <= seen.commit;
+       ++index) {
+    const auto [it, fresh] = committed_.emplace(index, Committed{log.term_at(index), core.term()});
+    if (it->second.term != log.term_at(index)) {
+      return fail_(
+          fmt::format("node {} commits entry {} of term {}, but that of term {} was "
+                      "committed before",
+                      node.id(), index, log.term_at(index), it->second.term));
+    }
+    if (fresh) newest = index;
+  }
+  if (newest != 0) check_on_majority(node, seen, newest);
+}
+
+void Safety::check_on_majority(const SimNode& node, const Seen& seen, raft::Index index) {
+  const raft::Node& core = const_cast<SimNode&>(node).replica().node();
+  const raft::Term term = committed_.at(index).term;
+  if (!core.is_leader() && !seen.leads) {
+    return fail_(fmt::format("node {} commits entry {} of term {}, which no leader has committed",
+                             node.id(), index, term));
+  }
+  // Raft paper 5.4.2: what a majority holds of an earlier term may still be replaced.
+  if (core.is_leader() && term != core.term()) {
+    return fail_(fmt::format("leader {} of term {} commits entry {} of term {} by counting alone",
+                             node.id(), core.term(), index, term));
+  }
+  // The membership may have changed within the turn, before or after the commit.
+  if (majority_holds(core.membership().membership, index, term)) return;
+  if (!seen.membership.membership.voters.empty() &&
+      majority_holds(seen.membership.membership, index, term)) {
+    return;
+  }
+  fail_(fmt::format("leader {} commits entry {} of term {}, which no majority has synced",
+                    node.id(), index, term));
+}
+
+bool Safety::majority_holds(const raft::Membership& membership, raft::Index index,
+                            raft::Term term) const {
+  const auto of = [&](const std::vector<raft::NodeId>& voters) {
+    const auto count =
+        std::ranges::count_if(voters, [&](raft::NodeId id) { return holds(id, index, term); });
+    return 2 * static_cast<size_t>(count) > voters.size();
+  };
+  return of(membership.voters) &&
+         (membership.outgoing_voters.empty() || of(membership.outgoing_voters));
+}
+
+// What a damaged disk held once, nobody can tell: there are never so many of them that it matters.
+bool Safety::holds(raft::NodeId id, raft::Index index, raft::Term term) const {
+  const SimNode& node = *nodes_[id - 1];
+  if (!node.sound() || lost_(node)) return true;
+  const storage::LogState& log = node.log_store().synced_log();
+  if (index <= log.snapshot_index()) return true;
+  return index <= log.extent().last_index && index + 1 >= log.extent().first_index &&
+         log.term_at(index) == term;
+}
+
+// --- promises ----------------------------------------------------------------------------------
+
+void Safety::sent(const raft::Message& message) {
+  const SimNode& from = *nodes_[message.from - 1];
+  const storage::MemoryLogStore& disk = from.log_store();
+  if (const auto* reply = std::get_if<raft::VoteReply>(&message.body)) {
+    if (reply->granted && !reply->pre) check_vote(message);
+  } else if (const auto* request = std::get_if<raft::VoteRequest>(&message.body)) {
+    const raft::HardState& state = disk.hard_state();
+    if (!request->pre &&
+        (state.term < message.term || (state.term == message.term && state.vote != message.from))) {
+      fail_(fmt::format("node {} asks for votes in term {}, which its disk does not know yet",
+                        message.from, message.term));
+    }
+  } else if (const auto* answer = std::get_if<raft::AppendReply>(&message.body)) {
+    if (answer->accepted && disk.hard_state().term == message.term &&
+        answer->match >
+            std::max(disk.synced_log().extent().last_index, disk.synced_log().snapshot_index())) {
+      fail_(fmt::format("node {} acknowledges entry {}, but has synced {}", message.from,
+                        answer->match, disk.synced_log().extent().last_index));
+    }
+  } else if (std::holds_alternative<raft::TimeoutNow>(message.body)) {
+    const SimNode& to = *nodes_[message.to - 1];
+    if (to.sound() && !lost_(to) &&
+        to.log_store().synced_log().extent().last_index < disk.staged_log().extent().last_index) {
+      fail_(fmt::format("node {} hands leadership to node {}, which lacks a part of its log",
+                        message.from, message.to));
+    }
+  }
+}
+
+void Safety::check_vote(const raft::Message& message) {
+  const raft::HardState& state = nodes_[message.from - 1]->log_store().hard_state();
+  if (state.term < message.term || (state.term == message.term && state.vote != message.to)) {
+    fail_(fmt::format("node {} votes for {} in term {}, but its disk does not know it",
+                      message.from, message.to, message.term));
+  }
+  const auto [it, fresh] = votes_.emplace(std::pair(message.term, message.from), message.to);
+  if (it->second != message.to) {
+    fail_(fmt::format("node {} votes for {} and for {} in term {}", message.from, it->second,
+                      message.to, message.term));
+  }
+}
+
+// --- states and queues -------------------------------------------------------------------------
+
+// Two replicas that applied the same entries hold the same data.
+void Safety::check_state(SimNode& node, Seen& seen) {
+  const server::StateMachine& state = node.replica().state();
+  const raft::Index applied = state.applied_index();
+  if (applied == 0 || applied == std::exchange(seen.applied, applied)) return;
+  const Applied now{state.log_time_us(), state.digest()};
+  const auto [it, fresh] = applied_.emplace(applied, now);
+  if (!fresh && (it->second.time_us != now.time_us || it->second.digest != now.digest)) {
+    fail_(fmt::format("node {} differs from the others at index {}", node.id(), applied));
+  }
+}
+
+void Safety::check_queues(SimNode& node, const Seen& seen) {
+  const server::Replica& replica = node.replica();
+  const size_t queued = replica.queued_bytes();
+  if (queued > 2 * (replica.options().queue_bytes_max + kQueueSlackBytes)) {
+    fail_(fmt::format("node {} has {} bytes in its queues", node.id(), queued));
+  }
+  const raft::Node& core = replica.node();
+  if (!core.is_leader()) return;
+  const raft::Index settled = std::max(core.commit_index(), seen.led_from);
+  if (core.last_index() > settled &&
+      core.last_index() - settled >
+          replica.options().entries_inflight_max + kOtherEntriesInFlight) {
+    fail_(
+        fmt::format("leader {} has {} entries in flight", node.id(), core.last_index() - settled));
+  }
+}
+
+}  // namespace raftkv::sim

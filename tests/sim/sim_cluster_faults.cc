@@ -1,0 +1,212 @@
+// What goes wrong in a simulated cluster, and when.
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "tests/sim/sim_cluster.h"
+
+namespace raftkv::sim {
+
+namespace {
+
+constexpr uint64_t kFaultTickUs = 100'000;
+// How often whoever hunts the leader looks where it is.
+constexpr uint64_t kHuntTickUs = 10'000;
+constexpr int64_t kClockJumpUsMax = 3'600'000'000;
+
+}  // namespace
+
+void SimCluster::fault_tick() {
+  if (!faults_on_) return;
+  world_.after(kFaultTickUs, [this] { fault_tick(); });
+  Random& random = world_.random();
+  if (random.chance(profile_.partitions)) partition();
+  if (random.chance(profile_.hunts) && world_.now_us() >= hunt_ends_us_) hunt_leader();
+  if (random.chance(profile_.forsakings)) forsake_leader();
+  if (!cut_.empty() && random.chance(0.1)) mend();
+  follow_membership();
+  if (random.chance(profile_.changes)) change_members();
+  for (auto& node : nodes_) {
+    if (!retired_.contains(node->id()) && !is_lost(*node)) fault_of(*node);
+  }
+}
+
+void SimCluster::fault_of(SimNode& node) {
+  Random& random = world_.random();
+  if (!node.up()) {
+    // A spare begins its first life when it is to be added.
+    if (node.life() != 0 && random.chance(0.3)) node.start();
+    return;
+  }
+  if (random.chance(profile_.wipes) && may_damage()) return wipe(node);
+  if (random.chance(profile_.crashes)) return crash(node);
+  if (random.chance(profile_.pauses) && !node.paused()) pause(node);
+  if (random.chance(profile_.crashes_at_write)) {
+    ++totals_.crashes_at_write;
+    node.crash_at_write();
+  }
+  if (random.chance(profile_.clock_jumps)) {
+    ++totals_.clock_jumps;
+    const int64_t us = static_cast<int64_t>(random.below(2 * kClockJumpUsMax)) - kClockJumpUsMax;
+    trace_.say("the wall clock of node {} jumps by {} us", node.id(), us);
+    node.shift_wall_clock(us);
+  }
+  if (random.chance(profile_.transfers)) {
+    ++totals_.transfers;
+    trace_.say("node {} is asked to hand over leadership", node.id());
+    node.enqueue([&node] { node.replica().transfer(0); });
+  }
+  disk_faults(node);
+}
+
+// --- processes and disks -----------------------------------------------------------------------
+
+void SimCluster::crash(SimNode& node) {
+  ++totals_.crashes;
+  node.crash();
+  if (!world_.random().chance(profile_.damage) || !may_damage()) return;
+  if (!node.damage_disk()) return;
+  ++totals_.flipped_bits;
+  trace_.say("a bit is flipped on the disk of node {}", node.id());
+}
+
+void SimCluster::pause(SimNode& node) {
+  ++totals_.pauses;
+  const uint64_t us = world_.random().between(1'000, 1'500'000);
+  trace_.say("node {} is paused for {} us", node.id(), us);
+  node.pause();
+  world_.after(us, [&node] { node.resume(); });
+}
+
+// The machine is gone, and what was on its disk. Its owner gives another one, under a new id, the
+// place (change_members).
+void SimCluster::wipe(SimNode& node) {
+  ++totals_.wipes;
+  trace_.say("node {} loses its disk for good", node.id());
+  lost_.insert(node.id());
+  node.crash();
+}
+
+void SimCluster::disk_faults(SimNode& node) {
+  Random& random = world_.random();
+  if (random.chance(profile_.disk_full) && !node.disk_full()) {
+    ++totals_.full_disks;
+    const uint64_t us = random.between(10'000, 3'000'000);
+    trace_.say("the disk of node {} is full for {} us", node.id(), us);
+    node.set_disk_full(true);
+    world_.after(us, [&node] { node.set_disk_full(false); });
+  }
+  if (random.chance(profile_.disk_hangs)) {
+    ++totals_.disk_hangs;
+    const uint64_t us = random.between(500'000, 5'000'000);
+    trace_.say("the disk of node {} hangs for {} us", node.id(), us);
+    node.hang_disk(us);
+  }
+  if (random.chance(profile_.failed_syncs)) {
+    trace_.say("the next sync of node {} will fail", node.id());
+    node.fail_next_sync();
+  }
+}
+
+// --- partitions --------------------------------------------------------------------------------
+
+// Of those that take themselves for it, the newest.
+SimNode* SimCluster::leader() {
+  SimNode* newest = nullptr;
+  for (auto& node : nodes_) {
+    if (!node->up() || !node->replica().node().is_leader()) continue;
+    if (newest == nullptr || node->replica().node().term() > newest->replica().node().term()) {
+      newest = node.get();
+    }
+  }
+  return newest;
+}
+
+void SimCluster::tell_cuts(const char* why) const {
+  if (!trace_.on()) return;
+  std::string text;
+  for (const auto& [from, to] : cut_) text += fmt::format(" {}>{}", from, to);
+  trace_.say("{}: cut{}", why, text);
+}
+
+void SimCluster::mend() {
+  cut_.clear();
+  hunt_ends_us_ = 0;
+  trace_.say("all links are whole");
+}
+
+// Cuts the leader off, or splits the cluster, or cuts single directions or single links.
+void SimCluster::partition() {
+  Random& random = world_.random();
+  ++totals_.partitions;
+  cuts_in_flight_ = random.chance(0.5);
+  SimNode* const leads = leader();
+  if (leads != nullptr && random.chance(0.5)) {
+    isolate(*leads);
+    return tell_cuts("the leader is cut off");
+  }
+  cut_.clear();
+  const bool one_way = random.chance(0.3);
+  if (one_way) ++totals_.one_way;
+  // In a partial one only some of the links between the sides are cut.
+  const double cut_chance = random.chance(0.3) ? 0.5 : 1;
+  std::vector<bool> side(nodes_.size() + 1);
+  for (size_t i = 1; i <= nodes_.size(); ++i) side[i] = random.chance(0.5);
+  for (uint64_t a = 1; a <= nodes_.size(); ++a) {
+    for (uint64_t b = 1; b <= nodes_.size(); ++b) {
+      if (side[a] == side[b] || !random.chance(cut_chance)) continue;
+      if (!one_way || side[a]) cut_.insert({a, b});
+    }
+  }
+  tell_cuts("the nodes are parted");
+}
+
+// The case in which two nodes take themselves for the leader.
+void SimCluster::isolate(const SimNode& node) {
+  const bool hears = world_.random().chance(0.3);
+  const bool speaks = !hears && world_.random().chance(0.3);
+  if (hears || speaks) ++totals_.one_way;
+  for (auto& other : nodes_) {
+    if (!speaks) cut_.insert({node.id(), other->id()});
+    if (!hears) cut_.insert({other->id(), node.id()});
+  }
+}
+
+void SimCluster::hunt_leader() {
+  ++totals_.hunts;
+  hunt_ends_us_ = world_.now_us() + world_.random().between(500'000, 3'000'000);
+  hunted_ = 0;
+  hunt_tick();
+}
+
+// Those that led before are released when there is a new leader: then it is its turn.
+void SimCluster::hunt_tick() {
+  if (!faults_on_ || hunt_ends_us_ == 0) return;
+  if (world_.now_us() >= hunt_ends_us_) return mend();
+  world_.after(kHuntTickUs, [this] { hunt_tick(); });
+  SimNode* const leads = leader();
+  if (leads == nullptr || leads->id() == hunted_) return;
+  // The new leader has a while to do something that the old one does not know of.
+  if (hunted_ != 0 && !world_.random().chance(0.05)) return;
+  hunted_ = leads->id();
+  cut_.clear();
+  isolate(*leads);
+  tell_cuts("the leader is hunted");
+}
+
+// Leadership is handed over, and the old leader hears nothing of what comes of it. It is the case
+// in which a new leader is elected fastest, while the old one has no reason to doubt.
+void SimCluster::forsake_leader() {
+  SimNode* const leads = leader();
+  if (leads == nullptr || leads->paused()) return;
+  ++totals_.forsakings;
+  trace_.say("node {} is asked to hand over leadership, and will be deaf", leads->id());
+  leads->enqueue([leads] { leads->replica().transfer(0); });
+  world_.after(world_.random().below(4 * profile_.delay_us_max), [this, id = leads->id()] {
+    if (!faults_on_) return;
+    for (auto& other : nodes_) cut_.insert({other->id(), id});
+    tell_cuts("the leader is deaf");
+  });
+}
+
+}  // namespace raftkv::sim
