@@ -152,6 +152,15 @@ def measure(system, arguments):
     }
 
 
+class SnapshotRedis(RedisSystem):
+    """Without rewrites of its append-only file, which would take the place of the snapshot."""
+
+    def __init__(self, folder):
+        super().__init__(folder)
+        with Connection((HOST, self.port), timeout=10) as connection:
+            connection.call("CONFIG", "SET", "auto-aof-rewrite-percentage", "0")
+
+
 def serves(port):
     try:
         with Connection((HOST, port), timeout=5) as connection:
@@ -216,7 +225,7 @@ def main():
     folder = arguments.dir or tempfile.gettempdir()
     results = {}
     for _ in range(arguments.rounds):
-        results.setdefault("Redis", []).append(run(lambda: RedisSystem(folder), load_redis, arguments))
+        results.setdefault("Redis", []).append(run(lambda: SnapshotRedis(folder), load_redis, arguments))
         for nodes in arguments.nodes:
             figures = run(
                 lambda: RaftkvSystem(folder, nodes, QUIET_FLAGS), load_raftkv if nodes == 1 else None, arguments

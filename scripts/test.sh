@@ -8,9 +8,8 @@
 #   --fast            without the integration tests
 #   --asan, --tsan    build with AddressSanitizer + UBSan, or ThreadSanitizer, and run all tests with it
 #   --fuzz SECONDS    fuzz the parser and the codec too, each for so long (scripts/fuzz.sh)
-#   --ci              what CI runs: everything in release, all but integration with AddressSanitizer +
-#                     UBSan, and a short fuzzing (--tsan, and integration under sanitizers, take longer
-#                     than CI may, and are run by hand)
+#   --ci              what CI runs: everything in release, and a short fuzzing under the sanitizers
+#                     (--asan and --tsan take longer than CI may, and are run by hand)
 #   --label REGEX     only tests with such a label: unit contract sim structure integration fuzz
 #   --exclude REGEX   without tests with such a label
 #
@@ -47,7 +46,7 @@ while (($#)); do
 done
 ((${#presets[@]})) || presets=(release)
 if ((ci)); then
-  presets=(release asan)
+  presets=(release)
   fuzz_s=30
 fi
 
@@ -78,9 +77,7 @@ run_tests() {
 
 "$ROOT/scripts/bootstrap.sh" build run test
 for preset in "${presets[@]}"; do
-  without="$exclude"
-  if ((ci)) && [[ "$preset" == asan ]]; then without="integration"; fi
-  run_tests "$preset" "$without"
+  run_tests "$preset" "$exclude"
 done
 if ((fuzz_s)); then
   say "== fuzz: $fuzz_s s a target"

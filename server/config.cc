@@ -95,6 +95,10 @@ DEFINE_uint64(
     digest_interval, 600,
     "Seconds between two checks that all members hold the same data; the leader's counts. At most "
     "31536000; 0: none.");
+DEFINE_uint64(
+    snapshot_write_bytes, uint64_t{64} << 20,
+    "Bytes a second at which a snapshot's file is written, so that the log's syncs do not wait for "
+    "it, at least 64 KiB; 0: as fast as the disk takes them.");
 DEFINE_uint64(maxclients, 10'000, "Client connections at a time, 1 to 1000000.");
 DEFINE_uint64(timeout, 0, "Seconds after which an idle client is disconnected; 0: never.");
 DEFINE_uint64(client_output_soft_bytes, uint64_t{1} << 20,
@@ -133,6 +137,7 @@ struct Range {
   uint64_t value;
   uint64_t min;
   uint64_t max;
+  bool or_zero = false;  // which has a meaning of its own
 };
 
 constexpr uint64_t kKiB = 1024;
@@ -155,11 +160,12 @@ std::optional<std::string> range_error() {
       {"follower_window_messages", FLAGS_follower_window_messages, 1, 65'536},
       {"log_cache_bytes", FLAGS_log_cache_bytes, kMiB, 64 * kGiB},
       {"peer_queue_bytes", FLAGS_peer_queue_bytes, kMiB, 4 * kGiB},
-      {"snapshot_log_bytes", FLAGS_snapshot_log_bytes, 0, 1024 * kGiB},
+      {"snapshot_log_bytes", FLAGS_snapshot_log_bytes, 64 * kKiB, 1024 * kGiB, true},
       {"snapshot_entries", FLAGS_snapshot_entries, 0, 1'000'000'000'000},
       {"log_tail_entries", FLAGS_log_tail_entries, 0, 1'000'000'000},
       {"log_tail_bytes", FLAGS_log_tail_bytes, 0, 64 * kGiB},
-      {"snapshot_rate_bytes", FLAGS_snapshot_rate_bytes, 0, 1024 * kGiB},
+      {"snapshot_rate_bytes", FLAGS_snapshot_rate_bytes, 64 * kKiB, 1024 * kGiB, true},
+      {"snapshot_write_bytes", FLAGS_snapshot_write_bytes, 64 * kKiB, 1024 * kGiB, true},
       {"digest_interval", FLAGS_digest_interval, 0, 31'536'000},
       {"maxclients", FLAGS_maxclients, 1, 1'000'000},
       {"timeout", FLAGS_timeout, 0, UINT32_MAX},
@@ -175,9 +181,10 @@ std::optional<std::string> range_error() {
       {"shutdown_grace_ms", FLAGS_shutdown_grace_ms, 0, 60'000},
   };
   for (const Range& range : ranges) {
+    if (range.or_zero && range.value == 0) continue;
     if (range.value < range.min || range.value > range.max) {
-      return fmt::format("--{}={} is out of range; give a value from {} to {}", range.flag,
-                         range.value, range.min, range.max);
+      return fmt::format("--{}={} is out of range; give a value from {} to {}{}", range.flag,
+                         range.value, range.min, range.max, range.or_zero ? ", or 0" : "");
     }
   }
   return std::nullopt;
@@ -333,6 +340,7 @@ void set_limits(Config& config) {
   SnapshotLimits& snapshots = replica.snapshots.limits;
   snapshots.log_bytes = FLAGS_snapshot_log_bytes;
   snapshots.log_entries = FLAGS_snapshot_entries;
+  replica.snapshots.cut.writer.bytes_per_second_max = FLAGS_snapshot_write_bytes;
   snapshots.tail_entries = FLAGS_log_tail_entries;
   snapshots.tail_bytes = FLAGS_log_tail_bytes;
   config.snapshot_rate_bytes = FLAGS_snapshot_rate_bytes;

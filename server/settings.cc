@@ -84,6 +84,8 @@ std::vector<Setting> Server::settings() const {
   fixed("log_tail_entries", std::to_string(snapshots.tail_entries));
   fixed("log_tail_bytes", std::to_string(snapshots.tail_bytes));
   fixed("snapshot_rate_bytes", std::to_string(config_.snapshot_rate_bytes));
+  fixed("snapshot_write_bytes",
+        std::to_string(config_.replica.snapshots.cut.writer.bytes_per_second_max));
   fixed("digest_interval", std::to_string(config_.replica.digest_interval_us / 1'000'000));
   fixed("peer_port", std::to_string(config_.peer_port));
   return settings;

@@ -81,6 +81,8 @@ class Refusals(unittest.TestCase):
             ("max_entry_bytes", "1"),
             ("read_mode", "psychic"),
             ("node_id", "0"),
+            ("snapshot_write_bytes", "1000"),
+            ("snapshot_rate_bytes", "1000"),
         ):
             with self.subTest(flag=name, value=value):
                 self.refused(self.single(**{name: value}), name)
