@@ -38,7 +38,7 @@ class Group {
       profile.options.snapshots.limits.log_entries = snapshot_entries;
       profile.options.snapshots.limits.tail_entries = 0;
       nodes_.push_back(std::make_unique<SimNode>(
-          world_, member.id, members, profile,
+          world_, trace_, member.id, members, profile,
           [this](const raft::Message& message) { route(message); },
           [this](const SnapshotTransfer& transfer) { carry(transfer); }));
       nodes_.back()->expect_differences();
@@ -113,11 +113,12 @@ class Group {
   void carry(const SnapshotTransfer& transfer) {
     world_.after(5000, [this, transfer] {
       if (!node(transfer.to).up()) return transfer.done(0);
-      node(transfer.to).receive_snapshot(transfer.meta, transfer.bytes, transfer.done);
+      node(transfer.to).receive_snapshot(transfer, transfer.done);
     });
   }
 
   World world_{7};
+  Trace trace_{world_};
   std::vector<std::unique_ptr<SimNode>> nodes_;
 };
 
