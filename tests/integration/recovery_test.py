@@ -349,9 +349,13 @@ class DamagedLog(unittest.TestCase):
             faults = {
                 "a flipped byte beside the vote": lambda: flip(vote, 30),
                 "a flipped byte in the manifest": lambda: flip(manifest, os.path.getsize(manifest) // 2),
+                "a manifest that is empty": lambda: os.truncate(manifest, 0),
                 "no manifest": lambda: os.remove(manifest),
                 "a flipped byte in CURRENT": lambda: flip(current, 3),
                 "a CURRENT that is empty": lambda: os.truncate(current, 0),
+                "no CURRENT": lambda: os.remove(current),
+                "no log": lambda: shutil.rmtree(log),
+                "an empty log": lambda: [os.remove(file) for file in glob.glob(os.path.join(log, "*"))],
             }
             whole = log + ".whole"
             os.rename(log, whole)
@@ -366,6 +370,48 @@ class DamagedLog(unittest.TestCase):
             os.rename(whole, log)
             node.start()
             until(node.answers, 20, f"{node} answers")
+            check_everywhere(self, cluster, written)
+
+    def test_a_manifest_that_lost_its_end_brings_back_no_earlier_day(self):
+        with Cluster(3) as cluster:
+            node = cluster.followers()[0]
+            written = write(self, cluster, "early", 100)
+            cluster.wait_caught_up(node)
+            make_table_files(node)
+            written |= write(self, cluster, "late", 100)
+            cluster.wait_caught_up(node)
+            # The others are stopped, so that nothing but the table files says how far the log went.
+            for other in cluster.nodes:
+                if other is not node:
+                    other.kill()
+            make_table_files(node)
+            node.kill()
+            log = os.path.join(node.data_dir, "log")
+            whole = log + ".whole"
+            os.rename(log, whole)
+            listen = (f"--listen={HOST}:{node.port}", f"--peer_listen={HOST}:{node.peer_port}")
+            shutil.copytree(whole, log)
+            last = re.search("last log index.*", force(node, *listen).stdout).group()
+            seen = set()
+            size = os.path.getsize(glob.glob(os.path.join(whole, "MANIFEST-*"))[0])
+            for end in range(size // 2, size, size // 16):
+                shutil.rmtree(log, ignore_errors=True)
+                shutil.copytree(whole, log)
+                os.truncate(glob.glob(os.path.join(log, "MANIFEST-*"))[0], end)
+                result = force(node, *listen)
+                text = result.stdout + result.stderr
+                if "this node's vote and log can't be trusted" in text:
+                    seen.add("refused")
+                elif "is damaged: entries up to" in text:
+                    seen.add("to be repaired")
+                else:
+                    self.assertIn(last, text, f"{end} of {size} bytes are left")
+            self.assertIn("refused", seen)
+            shutil.rmtree(log)
+            os.rename(whole, log)
+            for each in cluster.nodes:
+                each.start()
+            cluster.wait_all()
             check_everywhere(self, cluster, written)
 
 
