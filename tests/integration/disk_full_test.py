@@ -217,26 +217,31 @@ class DiskFull(unittest.TestCase):
             until(lambda node=node: int(node.raft()["raft_digest_last_ok_index"]) > goal, 20, f"{node} agrees")
             self.assertEqual(node.raft()["raft_digest_mismatches"], "0")
 
-    def take_the_room_while_table_files_are_written(self, cluster):
-        """Returns when RocksDB ran into the end, and all nodes say so."""
-        for _ in range(6):
-            before = {node: table_files(node) for node in cluster.nodes}
+    def stop_while_it_writes_a_table_file(self, cluster):
+        """A node that is paused with a part of a table file on its disk."""
+        old = {path for node in cluster.nodes for path in table_files(node)}
 
-            def who_writes():
-                return [node for node in cluster.nodes if table_files(node) - before[node]]
+        def caught():
+            for node in cluster.nodes:
+                for path in table_files(node) - old:
+                    node.pause()
+                    if 0 < os.path.getsize(path) < 24 << 20 and b"big-" in open(path, "rb").read(1 << 20):
+                        return node
+                    node.resume()
+                    old.add(path)
+            return None
 
-            writing = until(who_writes, 20, "a table file is begun", pause=0.005)
-            for node in writing + [other for other in cluster.nodes if other not in writing]:
-                take_the_room(node)
-            until(lambda: all(says_full(node) for node in cluster.nodes), 10, "all disks are said to be full")
-            # What was accepted is flushed within this, or can't be.
-            end = time.monotonic() + TIME_FACTOR
-            while time.monotonic() < end:
-                if any(rocksdb_met_the_end(node) for node in cluster.nodes):
-                    return
-                time.sleep(0.02)
-            self.give_room(cluster)
-        self.fail("RocksDB never met the end of a disk")
+        return until(caught, 30, "a node is caught while it writes a table file", pause=0.001)
+
+    def take_the_room_while_a_table_file_is_written(self, cluster):
+        """Returns when RocksDB ran into the end, and all nodes say that their disks are full."""
+        caught = self.stop_while_it_writes_a_table_file(cluster)
+        for node in cluster.nodes:
+            take_the_room(node)
+        caught.resume()
+        until(lambda: rocksdb_met_the_end(caught), 10, f"{caught} meets the end of its disk")
+        for node in cluster.nodes:
+            until(lambda node=node: says_full(node), 10, f"{node} notices that its disk is full")
 
     def give_room(self, cluster):
         for node in cluster.nodes:
@@ -250,8 +255,8 @@ class DiskFull(unittest.TestCase):
             written = {}
             self.write(cluster, written, "before")
             pids = [node.process.pid for node in cluster.nodes]
-            with BigWriter(cluster, "a") as a, BigWriter(cluster, "b") as b:
-                self.take_the_room_while_table_files_are_written(cluster)
+            with BigWriter(cluster, "big-a") as a, BigWriter(cluster, "big-b") as b:
+                self.take_the_room_while_a_table_file_is_written(cluster)
                 refusal = cluster.wait_leader().call("SET", "before:0", "full")
                 self.assertIsInstance(refusal, ErrorReply)
                 self.assertTrue(refusal.startswith("MISCONF the disk of this node is full"), refusal)
