@@ -160,8 +160,13 @@ std::expected<void, std::string> RocksLogStore::Impl::open() {
   if (auto finished = finish_replacement(path_, base_env_); !finished) {
     return fail(finished.error());
   }
-  // CURRENT is the last file that RocksDB makes of a new database.
+  // CURRENT is made before any file that holds a write.
   const bool exists = base_env_->FileExists(path_ + "/CURRENT").ok();
+  if (!exists) {
+    if (auto none = check_holds_no_write(path_, base_env_); !none) {
+      return fail(none.error() + kWhatToDo);
+    }
+  }
   if (exists) {
     auto audit = audit_wal(path_, base_env_);
     if (!audit) return fail(audit.error() + kWhatToDo);
@@ -170,8 +175,8 @@ std::expected<void, std::string> RocksLogStore::Impl::open() {
   if (auto made = make_wal_space(); !made) return fail(made.error());
   const rocksdb::Status status = open_database(RocksDatabase::Mode::kReadWrite);
   if (status.ok()) return {};
-  if (!exists || !means_damage(status) || !only_the_log_is_damaged())
-    return fail(status.ToString());
+  if (!exists || !means_damage(status)) return fail(status.ToString());
+  if (!only_the_log_is_damaged()) return fail(status.ToString() + kWhatToDo);
   unreadable_ =
       fmt::format("the log's table files in {} can't be opened: {}", path_, status.ToString());
   return {};
@@ -209,10 +214,11 @@ bool RocksLogStore::Impl::only_the_log_is_damaged() const {
 void RocksLogStore::Impl::close() {
   sweeper_.stop();
   if (!database_) return;
-  // The hint may as well be kept; if it can't, nothing is lost.
+  // The hint may as well be kept; if it can't, nothing is lost. Synced, since the next start puts
+  // it into a table file, which may not be ahead of the write-ahead log (wal_audit.h).
   if (hint_waits_ && failure_.empty() && !read_only_ && !ran_full_) {
     Draft draft = begin_draft();
-    const auto kept = commit(draft, /*sync=*/false);
+    const auto kept = commit(draft, /*sync=*/true);
     if (!kept) failure_ = kept.error().text;
   }
   database_.reset();

@@ -3,11 +3,13 @@
 #include <fmt/format.h>
 #include <rocksdb/db.h>
 #include <rocksdb/env.h>
+#include <rocksdb/sst_file_reader.h>
 #include <rocksdb/wal_filter.h>
 #include <rocksdb/write_batch.h>
 
 #include <algorithm>
 #include <memory>
+#include <string_view>
 #include <vector>
 
 #include "storage/log/rocks_options.h"
@@ -115,13 +117,14 @@ std::expected<TableFiles, std::string> look_at_table_files(const std::string& pa
   return found;
 }
 
-// Paths of the write-ahead log's files, oldest first.
-std::expected<std::vector<std::string>, std::string> find_wal_files(const std::string& path,
-                                                                    rocksdb::Env* env) {
+// Paths of the files with this ending, oldest first.
+std::expected<std::vector<std::string>, std::string> find_files(const std::string& path,
+                                                                std::string_view ending,
+                                                                rocksdb::Env* env) {
   std::vector<std::string> names;
   const rocksdb::Status status = env->GetChildren(path, &names);
   if (!status.ok()) return std::unexpected(status.ToString());
-  std::erase_if(names, [](const std::string& name) { return !name.ends_with(".log"); });
+  std::erase_if(names, [&](const std::string& name) { return !name.ends_with(ending); });
   std::ranges::sort(names);  // numbers of six digits and more, the longer ones are the later
   std::ranges::stable_sort(names, {}, &std::string::size);
   for (std::string& name : names) name.insert(0, path + "/");
@@ -164,6 +167,40 @@ std::expected<void, std::string> follow_writes(const std::string& file, rocksdb:
   }
 }
 
+// The last write before `file` was flushed; nothing if it is no table of `meta`, or not whole. (A
+// crash may leave one that is not: what it was to hold is in the write-ahead log still.)
+std::optional<Position> position_in_table_file(const std::string& file, rocksdb::Env* env) {
+  rocksdb::Options options;
+  options.env = env;
+  options.info_log = std::make_shared<SilentLogger>();
+  rocksdb::SstFileReader reader(options);
+  if (!reader.Open(file).ok()) return std::nullopt;
+  if (reader.GetTableProperties()->column_family_name != kMetaFamily) return std::nullopt;
+  const std::unique_ptr<rocksdb::Iterator> it(reader.NewIterator(rocksdb::ReadOptions()));
+  it->Seek(kPositionKey);
+  if (!it->Valid() || it->key() != rocksdb::Slice(kPositionKey)) return std::nullopt;
+  const auto position = decode_position({it->value().data(), it->value().size()});
+  return position ? std::optional(*position) : std::nullopt;
+}
+
+std::expected<void, std::string> check_no_table_file_is_later(const std::string& path,
+                                                              uint64_t last_number,
+                                                              rocksdb::Env* env) {
+  const auto files = find_files(path, ".sst", env);
+  if (!files) return std::unexpected(files.error());
+  for (const std::string& file : *files) {
+    const auto position = position_in_table_file(file, env);
+    if (position && position->write_number > last_number) {
+      return std::unexpected(
+          fmt::format("{} holds write {}, but the files that the manifest names end with write {}: "
+                      "the manifest "
+                      "is damaged, or files are missing",
+                      file, position->write_number, last_number));
+    }
+  }
+  return {};
+}
+
 }  // namespace
 
 std::expected<WalAudit, std::string> audit_wal(const std::string& path, rocksdb::Env* env) {
@@ -172,13 +209,29 @@ std::expected<WalAudit, std::string> audit_wal(const std::string& path, rocksdb:
   if (!tables->complete) return WalAudit{};
 
   WalAudit audit{.flushed = tables->flushed, .last = tables->flushed};
-  const auto files = find_wal_files(path, env);
+  const auto files = find_files(path, ".log", env);
   if (!files) return std::unexpected(files.error());
   for (const std::string& file : *files) {
     const auto followed = follow_writes(file, env, tables->meta_family_id, audit.last);
     if (!followed) return std::unexpected(followed.error());
   }
+  const uint64_t last_number = audit.last ? audit.last->write_number : 0;
+  if (auto none = check_no_table_file_is_later(path, last_number, env); !none) {
+    return std::unexpected(none.error());
+  }
   return audit;
+}
+
+std::expected<void, std::string> check_holds_no_write(const std::string& path, rocksdb::Env* env) {
+  std::vector<std::string> names;
+  const rocksdb::Status status = env->GetChildren(path, &names);
+  if (status.IsNotFound() || status.IsPathNotFound()) return {};  // not made yet
+  if (!status.ok()) return std::unexpected(status.ToString());
+  const auto found = std::ranges::find_if(names, [](const std::string& name) {
+    return name.ends_with(".log") || name.ends_with(".sst");
+  });
+  if (found == names.end()) return {};
+  return std::unexpected(fmt::format("the file CURRENT is missing, but {} is there", *found));
 }
 
 }  // namespace raftkv::storage

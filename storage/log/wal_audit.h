@@ -7,6 +7,10 @@
 // that vanished (a vote that was cast) is noticed just like an entry.
 //
 // What can't be told from a torn tail is damage to the very last write alone.
+//
+// RocksDB also takes a manifest (the list of table files) whose end is damaged for one with a torn
+// tail, and goes back to the table files of an earlier day. Therefore no table file that is there
+// may hold a later write than the last one found.
 #pragma once
 
 #include <cstdint>
@@ -30,5 +34,10 @@ struct WalAudit {
 // Reads the database at `path` (which must exist) without changing it. The error is one line: what
 // is missing, or what RocksDB says.
 std::expected<WalAudit, std::string> audit_wal(const std::string& path, rocksdb::Env* env);
+
+// For a directory without CURRENT, the file that names all others, where RocksDB would make an
+// empty database and delete what it does not know: an error, one line, if a file is there that may
+// hold a write, so that CURRENT got lost. What a crash leaves of a database's making holds none.
+std::expected<void, std::string> check_holds_no_write(const std::string& path, rocksdb::Env* env);
 
 }  // namespace raftkv::storage

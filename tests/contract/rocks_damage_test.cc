@@ -322,6 +322,55 @@ TEST_F(DamagedRocks, AMissingTableFileIsNoticed) {
   EXPECT_EQ(repaired, 1);  // the entries
 }
 
+// --- the files that name the others
+// -----------------------------------------------------------------------
+
+TEST_F(DamagedRocks, AMissingCurrentFileNeverMakesANewDatabase) {
+  live([](LogStore& store) { fill(store, 3); });
+  live([](LogStore&) {});
+  const auto tables = files(".sst");
+  fs::rename(path_ + "/CURRENT", path_ + ".current");
+  for (int attempt = 0; attempt < 2; ++attempt) {
+    const auto found = find();
+    ASSERT_FALSE(found);
+    EXPECT_THAT(found.error(), AllOf(HasSubstr("CURRENT is missing"), HasSubstr(path_),
+                                     HasSubstr("remove the node from the cluster")));
+    EXPECT_EQ(files(".sst"), tables);
+  }
+  fs::rename(path_ + ".current", path_ + "/CURRENT");
+  const auto found = find();
+  ASSERT_TRUE(found) << found.error();
+  EXPECT_EQ(found->entries.size(), 3);
+}
+
+TEST_F(DamagedRocks, AManifestThatLostItsEndNeverBringsBackAnEarlierDay) {
+  live([](LogStore& store) { fill(store, 3); });
+  live([](LogStore& store) { write(store, Write().hard_state(7, 2).append(4, 7, "late")); });
+  live([](LogStore&) {});  // all is in table files, and the write-ahead log is empty
+  const auto intact = find_with("unrelated", "");
+  ASSERT_TRUE(intact) << intact.error();
+  fs::path manifest;
+  for (const auto& file : fs::directory_iterator(path_)) {
+    if (file.path().filename().string().starts_with("MANIFEST-")) manifest = file.path();
+  }
+  const std::string bytes = slurp(manifest);
+  size_t refused = 0;
+  for (size_t size = 0; size < bytes.size(); size += 3) {
+    const auto found = find_with(manifest, bytes.substr(0, size));
+    if (!found) {
+      EXPECT_THAT(found.error(), HasSubstr("remove the node from the cluster")) << size;
+      ++refused;
+    } else if (found->lost_up_to == 0) {
+      EXPECT_EQ(*found, *intact) << size;
+    } else {
+      EXPECT_EQ(found->lost_up_to, 4) << size;
+      EXPECT_EQ(found->hard_state.term, intact->hard_state.term) << size;
+      EXPECT_EQ(found->hard_state.vote, intact->hard_state.vote) << size;
+    }
+  }
+  EXPECT_GT(refused, bytes.size() / 3 / 2);
+}
+
 // --- records
 // --------------------------------------------------------------------------------------
 
