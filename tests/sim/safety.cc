@@ -6,6 +6,8 @@
 #include <string_view>
 #include <utility>
 
+#include "raft/codec.h"
+
 namespace raftkv::sim {
 
 namespace {
@@ -14,6 +16,10 @@ namespace {
 constexpr size_t kQueueSlackBytes = 16'384;
 // Beside its batches a leader has its first entry, and the two of a change of members, in flight.
 constexpr size_t kOtherEntriesInFlight = 4;
+
+const raft::Node& core_of(const SimNode& node) {
+  return const_cast<SimNode&>(node).replica().node();
+}
 
 }  // namespace
 
@@ -28,6 +34,7 @@ void Safety::after_turn(SimNode& node) {
     seen.life = node.life();
   }
   check_leader(node, seen);
+  check_lease(node);
   check_commits(node, seen);
   check_state(node, seen);
   check_queues(node, seen);
@@ -63,12 +70,25 @@ void Safety::check_leader(SimNode& node, Seen& seen) {
   }
 }
 
+// While a lease lasts, by the clock of who holds it, nobody else leads.
+void Safety::check_lease(const SimNode& node) {
+  if (!node.up() || !core_of(node).lease_valid()) return;
+  for (const auto& other : nodes_) {
+    if (other->up() && core_of(*other).is_leader() &&
+        core_of(*other).term() > core_of(node).term()) {
+      fail_(fmt::format("node {} has a lease of term {}, but node {} leads in term {}", node.id(),
+                        core_of(node).term(), other->id(), core_of(*other).term()));
+    }
+  }
+}
+
 // --- the log -----------------------------------------------------------------------------------
 
 void Safety::written(const SimNode& node, const raft::Persist& persist) {
   if (persist.entries.empty()) return;
   raft::Term previous = node.log_store().staged_log().term_at(persist.entries.front().index - 1);
   for (const raft::Entry& entry : persist.entries) {
+    check_change(node, entry);
     const std::string_view payload = entry.payload ? std::string_view(*entry.payload) : "";
     const Written now{previous, entry.time_us, std::hash<std::string_view>()(payload)};
     const auto [it, fresh] = written_.emplace(std::pair(entry.index, entry.term), now);
@@ -83,6 +103,25 @@ void Safety::written(const SimNode& node, const raft::Persist& persist) {
     }
     previous = entry.term;
   }
+}
+
+// Only who has committed something in its term knows which membership is in force, and whoever
+// comes to vote or ceases to does so by way of a joint phase (thesis 4.1 and 4.3).
+void Safety::check_change(const SimNode& node, const raft::Entry& entry) {
+  const raft::Node& core = core_of(node);
+  if (entry.kind != raft::EntryKind::kMembership) return;
+  if (!core.is_leader() || entry.term != core.term()) return;
+  const storage::LogState& log = node.log_store().staged_log();
+  const raft::Index commit = core.commit_index();
+  if (commit + 1 < log.extent().first_index || log.term_at(commit) != core.term()) {
+    fail_(fmt::format("leader {} changes the members at {} before anything of term {} is committed",
+                      node.id(), entry.index, core.term()));
+  }
+  const auto next = raft::decode_membership(entry.payload ? *entry.payload : std::string());
+  const raft::Membership& before = seen_[node.id()].membership.membership;
+  if (!next || before.voters.empty() || next->joint() || next->voters == before.voters) return;
+  fail_(fmt::format("leader {} changes the voters at {} without a joint phase", node.id(),
+                    entry.index));
 }
 
 void Safety::check_commits(SimNode& node, Seen& seen) {
@@ -109,7 +148,7 @@ void Safety::check_commits(SimNode& node, Seen& seen) {
 }
 
 void Safety::check_on_majority(const SimNode& node, const Seen& seen, raft::Index index) {
-  const raft::Node& core = const_cast<SimNode&>(node).replica().node();
+  const raft::Node& core = core_of(node);
   const raft::Term term = committed_.at(index).term;
   if (!core.is_leader() && !seen.leads) {
     return fail_(fmt::format("node {} commits entry {} of term {}, which no leader has committed",

@@ -61,6 +61,8 @@ class Safety {
   };
 
   void check_leader(SimNode& node, Seen& seen);
+  void check_lease(const SimNode& node);
+  void check_change(const SimNode& node, const raft::Entry& entry);
   void check_commits(SimNode& node, Seen& seen);
   void check_on_majority(const SimNode& node, const Seen& seen, raft::Index index);
   void check_state(SimNode& node, Seen& seen);
