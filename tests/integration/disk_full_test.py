@@ -117,7 +117,7 @@ class BigWriter(threading.Thread):
                                 self.acknowledged.append(key)
                             elif reply.definite or reply.code == "MISCONF":
                                 self.refused.append(key)
-                        whole = replies[-1] == "OK"
+                        whole = replies[-1:] == ["OK"]
             except (OSError, ConnectionLost):
                 pass
             self.ending.wait(0.05)
@@ -218,17 +218,19 @@ class DiskFull(unittest.TestCase):
             self.assertEqual(node.raft()["raft_digest_mismatches"], "0")
 
     def stop_while_it_writes_a_table_file(self, cluster):
-        """A node that is paused with a part of a table file on its disk."""
+        """A follower that is paused with a part of a table file on its disk. (Not the leader: with all
+        disks full it has no successor.)"""
         def in_the_middle(path):
             try:
                 return 1 << 20 <= os.path.getsize(path) <= 24 << 20  # of 32 MiB
             except FileNotFoundError:
                 return False
 
-        old = {path for node in cluster.nodes for path in table_files(node)}
+        followers = cluster.followers()
+        old = {path for node in followers for path in table_files(node)}
 
         def caught():
-            for node in cluster.nodes:
+            for node in followers:
                 for path in table_files(node) - old:
                     if in_the_middle(path):
                         node.pause()
