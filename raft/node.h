@@ -83,7 +83,10 @@ struct MembershipAt {
 // What the disk held when the process started.
 struct Restored {
   HardState hard_state;
-  SnapshotMeta snapshot;  // the newest one that is recorded; index 0: none
+  SnapshotMeta snapshot;  // the one to start from, the newest that is recorded; index 0: none
+  // Not 0: `snapshot` is an older one, for the file of the newest, at this index, is lost. No other
+  // snapshot before this index may be recorded.
+  Index lost_snapshot = 0;
   // The log's first entry, 1 if nothing was ever cut. first_index <= snapshot.index + 1.
   Index first_index = 1;
   Term base_term = 0;                     // of the entry before first_index, 0 if there is none

@@ -31,7 +31,7 @@ Replica::Replica(ReplicaOptions options, raft::Restored restored, const raft::Lo
             reader, ports.now_monotonic_us()),
       book_(options_.raft.id, node_, restored, options_.raft.bootstrap),
       state_(options_.hash_seed, stats, options_.precise_clock_ns),
-      snapshots_(options_.snapshots, snapshots, restored.snapshot,
+      snapshots_(options_.snapshots, snapshots, restored.snapshot, restored.lost_snapshot,
                  [&ports] { return ports.now_monotonic_us(); }),
       digests_(options_.digest_slice_us, [&ports] { return ports.now_monotonic_us(); }),
       poll_(options_.digest_interval_us, ports.now_monotonic_us()),

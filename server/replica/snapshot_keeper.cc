@@ -20,19 +20,20 @@ storage::SnapshotId id_of(const raft::SnapshotMeta& meta) {
 }  // namespace
 
 SnapshotKeeper::SnapshotKeeper(SnapshotKeeperOptions options, storage::SnapshotStore& store,
-                               const raft::SnapshotMeta& newest, Clock clock)
+                               const raft::SnapshotMeta& newest, raft::Index lost, Clock clock)
     : options_(std::move(options)),
       store_(store),
       clock_(std::move(clock)),
       pace_(options_.limits, newest.index),
-      newest_(newest) {
+      newest_(newest),
+      lost_(lost) {
   status_.index = status_.recorded_index = newest.index;
 }
 
 bool SnapshotKeeper::wants_to_begin(const StateMachine& state) const {
   if (job_ != nullptr || !recorded_ || !(status_.requested || pace_.due())) return false;
   if (!status_.requested && clock_() < retry_at_us_) return false;
-  return state.applied_index() > newest_.index &&
+  return state.applied_index() > newest_.index && state.applied_index() >= lost_ &&
          state.keyspace().cut_may_begin(data::CutKind::kSnapshot);
 }
 

@@ -34,9 +34,10 @@ class SnapshotKeeper {
   using Clock = std::function<uint64_t()>;  // monotonic, microseconds
 
   // `store` must outlive the keeper. `newest`: recorded in the log's metadata, index 0 if there is
-  // none.
+  // none. `lost`: the index of a later one that is recorded and whose file is lost, or 0; none is
+  // taken before it, since the log's metadata never go back.
   SnapshotKeeper(SnapshotKeeperOptions options, storage::SnapshotStore& store,
-                 const raft::SnapshotMeta& newest, Clock clock);
+                 const raft::SnapshotMeta& newest, raft::Index lost, Clock clock);
 
   void entry_applied(const raft::Entry& entry) { pace_.applied(entry); }
   // Whether begin() should be called now, between two entries.
@@ -90,6 +91,7 @@ class SnapshotKeeper {
   std::unique_ptr<storage::SnapshotCutJob> job_;
   raft::SnapshotMeta meta_;  // of the job
   raft::SnapshotMeta newest_;
+  const raft::Index lost_;
   storage::SnapshotId previous_;
   bool recorded_ = true;    // newest_ in the log's metadata; until then those name previous_
   bool abandoned_ = false;  // job_ is only seen off

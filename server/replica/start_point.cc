@@ -18,6 +18,7 @@ std::expected<StartPoint, std::string> find_start_point(storage::LogStore& log,
                      std::to_string(restored.snapshot.index) +
                      ", is missing or damaged; this node starts from the one at index " +
                      std::to_string(meta.index) + " and the log behind it";
+      restored.lost_snapshot = restored.snapshot.index;
     }
     start.snapshot = id;
     restored.snapshot = meta;

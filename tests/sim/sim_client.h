@@ -50,7 +50,8 @@ class SimClient final : public server::SessionOwner {
   // From now on it waits for what it asked, where it asked it.
   void calm_down() {
     character_.wanders = 0;
-    character_.patience_us = Character().patience_us;
+    // The slowest disks and links of all make a commit take seconds.
+    character_.patience_us = 4 * Character().patience_us;
   }
   // Ends once nothing it began is left open.
   void stop();

@@ -135,7 +135,7 @@ void SimNode::persist(raft::Persist persist) {
   if (after_write) after_write(*this, persist);
   if (std::exchange(crash_at_write_, false)) {
     world_.after(world_.random().below(2 * profile_.disk.sync_us_max), [this, life = life_] {
-      if (life == life_ && up()) crash();
+      if (life == life_ && up() && !faults_ended_) crash();
     });
   }
   writing_.push_back(std::move(persist));

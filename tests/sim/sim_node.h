@@ -88,6 +88,7 @@ class SimNode final : public server::ReplicaPorts, public server::Host {
   bool paused() const { return paused_; }
   // From now on its turns are not interrupted.
   void stop_faults() {
+    faults_ended_ = true;
     profile_.stops_in_turn = 0;
     set_disk_full(false);
     hung_until_us_ = 0;
@@ -222,6 +223,7 @@ class SimNode final : public server::ReplicaPorts, public server::Host {
   bool syncing_ = false;
   uint64_t hung_until_us_ = 0;
   bool crash_at_write_ = false;
+  bool faults_ended_ = false;
   NodeCounts told_;  // of this life, to the trace
   std::unique_ptr<server::Replica> replica_;
   uint64_t life_ = 0;

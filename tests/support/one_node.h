@@ -50,6 +50,8 @@ class OneNode final : public server::ReplicaPorts {
 
   // The process dies, and starts again from what its disks kept. Clients must be gone. It does not
   // lead yet; if it starts from a snapshot, that waits for load().
+  // Of its next life.
+  server::ReplicaOptions& options() { return options_; }
   server::StartPoint restart() {
     replica_.reset();
     writing_.clear();

@@ -125,6 +125,29 @@ TEST(SnapshotLife, WithoutTheNewestFileTheOlderOneAndTheLogDo) {
   expect_there(node, 0, 70);
 }
 
+// The log's metadata name the lost one, and do not go back to an older one.
+TEST(SnapshotLife, NoneIsTakenBeforeOneThatIsRecordedAndLost) {
+  OneNode node(every(30, 1000));
+  write(node, 0, 40);
+  ASSERT_EQ(node.replica().snapshot_status().recorded_index, 30u);
+  ASSERT_TRUE(node.replica().request_snapshot());
+  node.settle();
+  const raft::Index lost = node.replica().snapshot_status().recorded_index;
+  ASSERT_GT(lost, 35u);
+  const raft::Term term = node.replica().node().term();
+  ASSERT_TRUE(node.snapshot_files().remove({.term = term, .index = lost}).has_value());
+  node.options().snapshots.limits.log_entries = 5;  // due at once, on the way through the log
+  const server::StartPoint start = node.restart();
+  EXPECT_EQ(start.snapshot.index, 30u);
+  node.replica().loaded(std::move(*node.read_snapshot(start.snapshot)));
+  node.become_leader();
+  node.settle();
+  EXPECT_GE(node.replica().snapshot_status().recorded_index, lost);
+  const server::StartPoint again = node.restart();
+  EXPECT_GE(again.snapshot.index, lost);
+  EXPECT_EQ(again.notice, "");
+}
+
 TEST(SnapshotLife, WithoutAnyFileANodeNeitherVotesNorGuesses) {
   OneNode node(every(30), 3);
   write(node, 0, 40);
