@@ -14,6 +14,7 @@
 #include <cerrno>
 #include <cstdint>
 #include <functional>
+#include <random>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -151,8 +152,22 @@ class Acceptor {
 };
 
 // A port on which nobody listens just now.
+// Free now, and below the range (from 32768 on) from which the kernel takes ports for outgoing
+// connections: one of those could take it before the test listens.
 inline uint16_t free_port() {
-  return Acceptor().port();
+  static std::mt19937 random{std::random_device{}()};
+  for (int attempt = 0; attempt < 1000; ++attempt) {
+    const auto port = static_cast<uint16_t>(std::uniform_int_distribution(23'000, 30'000)(random));
+    const int fd = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    const int on = 1;
+    ::setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
+    const sockaddr_in address = loopback(port);
+    const bool free = ::bind(fd, reinterpret_cast<const sockaddr*>(&address), sizeof(address)) == 0;
+    ::close(fd);
+    if (free) return port;
+  }
+  ADD_FAILURE() << "no free port between 23000 and 30000";
+  return 0;
 }
 
 // A libuv loop that ends each turn as the server's does.
