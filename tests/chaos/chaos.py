@@ -13,11 +13,11 @@ import sys
 import time
 import traceback
 
-from chaos_cluster import CLI, CLIENT, CLOCK, PROXY, SERVER, TIME_FACTOR, ChaosCluster, can_mount
+from chaos_cluster import CLI, CLIENT, CLOCK, SERVER, TIME_FACTOR, ChaosCluster, Proxy, Router, can_mount
 from checks import ClockShifts, Problems, check_all, longest_write_gap
 from clients import Load
 from faults import Arena, Clock, Disk, Kill, Partition, Pause, Rolling, Slow, Transfer
-from finale import checker_available, compare_replicas, read_everything, run_checker, wait_progress
+from finale import checker_available, compare_digests, compare_replicas, read_everything, run_checker, wait_progress
 from members import Members
 from monitor import Monitor
 import schedule
@@ -37,6 +37,7 @@ TICK_S = 0.02
 CHECKER_S = 300
 WARM_UP_S = 1.5
 LAST_S = 2.0  # load after the last fault
+DIGEST_INTERVAL_S = 2
 
 
 class Run:
@@ -74,8 +75,10 @@ class Run:
         options = self.options
         disks = "disk" in options.faults and can_mount(self.folder) is None
         clocks = "clock" in options.faults and os.path.exists(CLOCK) and TIME_FACTOR == 1
-        flags = [f"--cluster_id={options.seed % 16**40:040x}", *options.server_flags]
-        cluster = ChaosCluster(options.nodes, flags, os.path.join(self.folder, "nodes"), options.seed, disks, clocks)
+        flags = [f"--cluster_id={options.seed % 16**40:040x}", f"--digest_interval={DIGEST_INTERVAL_S}"]
+        flags += options.server_flags
+        network = (Router if options.netns else Proxy)(options.seed)
+        cluster = ChaosCluster(options.nodes, flags, os.path.join(self.folder, "nodes"), network, disks, clocks)
         with cluster:
             monitor = Monitor(cluster)
             arena = Arena(cluster, monitor, self.log_fault)
@@ -87,8 +90,7 @@ class Run:
                 self.report_file.write(traceback.format_exc())
             finally:
                 monitor.stop()
-            carried, pieces, connections = cluster.proxy.stats()
-            self.say(f"between the nodes: {carried / 1e6:.1f} MB in {pieces} pieces on {connections} connections")
+            self.say(f"between the nodes: {cluster.network.stats()}")
             self.changes = monitor.changes()
             self.look_at_logs(cluster)
 
@@ -129,6 +131,8 @@ class Run:
         self.operations += read_everything(arena.cluster, self.operations)
         index, keys = compare_replicas(arena.cluster, self.problems)
         self.say(f"{len(arena.cluster.serving)} members compared: {keys} keys at index {index}")
+        index = compare_digests(arena.cluster, self.problems)
+        self.say(f"they have compared digests themselves, the last time behind index {index}")
 
     def run_step(self, arena, step, end, load):
         faults = [KINDS[kind](arena, parameters) for kind, parameters in step.faults]
@@ -239,6 +243,7 @@ def parse(arguments):
     parser.add_argument("--faults", default=",".join(KINDS), help="of these, separated by commas: %(default)s")
     parser.add_argument("--seed", type=int, help="of all draws; default: drawn anew")
     parser.add_argument("--dir", help="where everything goes; default: a new folder in the build folder")
+    parser.add_argument("--netns", action="store_true", help="each node in a network namespace, real packets")
     parser.add_argument("--keep", action="store_true", help="keep the folder after a PASS, too")
     options = parser.parse_args(arguments)
     options.server_flags = flags
@@ -274,6 +279,8 @@ def prepare_folder(options):
 def command_line(options):
     words = ["scripts/chaos.sh", "--seed", str(options.seed), "--minutes", f"{options.minutes:g}"]
     words += ["--nodes", str(options.nodes), "--faults", ",".join(options.faults)]
+    if options.netns:
+        words.append("--netns")
     if options.server_flags:
         words += ["--", *options.server_flags]
     return shlex.join(words)
@@ -281,7 +288,10 @@ def command_line(options):
 
 def main(arguments):
     options = parse(arguments)
-    for binary in (SERVER, CLI, PROXY, CLIENT):
+    reason = Router.unavailable() if options.netns else None
+    if reason is not None:
+        sys.exit(f"--netns: {reason}")
+    for binary in (SERVER, CLI, (Router if options.netns else Proxy).PROGRAM, CLIENT):
         if not os.access(binary, os.X_OK):
             sys.exit(f"{binary} is missing: build first, or set RAFTKV_BUILD_DIR")
     prepare_folder(options)

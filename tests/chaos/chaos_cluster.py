@@ -1,6 +1,7 @@
 """The cluster under test: real servers whose peer links go through a proxy that breaks them on command,
 with clocks that can be shifted and disks that can fill up."""
 
+import ctypes
 import os
 import struct
 import subprocess
@@ -14,19 +15,21 @@ from cluster import Cluster, Node, die_with_parent, free_port_base, until  # noq
 from wire import ConnectionLost, ErrorReply  # noqa: E402
 
 PROGRAMS = os.path.join(BUILD_DIR, "tests", "chaos")
-PROXY = os.path.join(PROGRAMS, "chaos_proxy")
 CLIENT = os.path.join(PROGRAMS, "chaos_client")
 CLOCK = os.path.join(PROGRAMS, "libchaos_clock.so")
 # A node refuses writes while less than 384 MB are free.
 DISK_BYTES = 704 << 20
 
 
-class Proxy:
-    """chaos_proxy.cc, driven over its stdin. One thread only."""
+class Network:
+    """What stands between the nodes: a program that is driven over its stdin. One thread only."""
+
+    PROGRAM = None
+    PACKETS = False  # rules are about packets, not about connections
 
     def __init__(self, seed):
         self.process = subprocess.Popen(
-            [PROXY, str(seed)],
+            [self.PROGRAM, str(seed)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -34,27 +37,33 @@ class Proxy:
         )
 
     def _ask(self, line):
-        self.process.stdin.write(line + "\n")
-        self.process.stdin.flush()
-        answer = self.process.stdout.readline().strip()
+        try:
+            self.process.stdin.write(line + "\n")
+            self.process.stdin.flush()
+            answer = self.process.stdout.readline().strip()
+        except BrokenPipeError:
+            answer = ""
         if not answer or answer.startswith("error"):
-            raise RuntimeError(f"chaos_proxy, asked '{line}': {answer or 'it has ended'}")
+            program = os.path.basename(self.PROGRAM)
+            raise RuntimeError(f"{program}, asked '{line}': {answer or 'it has ended'}")
         return answer
 
-    def listen(self, node_id, port):
-        return int(self._ask(f"listen {node_id} {port}").split()[1])
+    def place(self, node):
+        """Gives a new node its addresses."""
+        raise NotImplementedError
 
     def set(self, source, target, **rules):
         text = " ".join(f"{name}={int(value)}" for name, value in rules.items())
         self._ask(f"set {source.id} {target.id} {text}")
 
-    def reset(self, source, target):
-        self._ask(f"reset {source.id} {target.id}")
-
     def clear(self):
         self._ask("clear")
 
     def stats(self):
+        """What was carried, in words."""
+        raise NotImplementedError
+
+    def _numbers(self):
         return [int(word) for word in self._ask("stats").split()[1:]]
 
     def close(self):
@@ -67,12 +76,72 @@ class Proxy:
         self.process.stdout.close()
 
 
+class Proxy(Network):
+    """chaos_proxy.cc: connections between the nodes go through it."""
+
+    PROGRAM = os.path.join(PROGRAMS, "chaos_proxy")
+
+    def listen(self, node_id, port):
+        return int(self._ask(f"listen {node_id} {port}").split()[1])
+
+    def place(self, node):
+        node.peer_address = (HOST, self.listen(node.id, node.peer_port))
+
+    def reset(self, source, target):
+        self._ask(f"reset {source.id} {target.id}")
+
+    def stats(self):
+        carried, pieces, connections = self._numbers()
+        return f"{carried / 1e6:.1f} MB in {pieces} pieces on {connections} connections"
+
+
+class Router(Network):
+    """chaos_router.cc: each node has a network namespace of its own, and packets go through the program."""
+
+    PROGRAM = os.path.join(PROGRAMS, "chaos_router")
+    PACKETS = True
+
+    @staticmethod
+    def unavailable():
+        """None, or why there is no such network here."""
+        if os.geteuid() != 0:
+            return "network namespaces need root"
+        if not os.path.exists("/dev/net/tun"):
+            return "there is no /dev/net/tun: load the kernel's module tun"
+        return None
+
+    def namespace(self, node_id):
+        """A new one: (path, address in it)."""
+        _, descriptor, address = self._ask(f"node {node_id}").split()
+        return f"/proc/{self.process.pid}/fd/{descriptor}", address
+
+    def place(self, node):
+        node.namespace, node.host = self.namespace(node.id)
+        node.address = (node.host, node.port)
+        node.peer_address = (node.host, node.peer_port)
+
+    def stats(self):
+        carried, packets, lost = self._numbers()
+        return f"{carried / 1e6:.1f} MB in {packets} packets, {lost} of them lost"
+
+
+CLONE_NEWNET = 0x40000000
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+def enter_namespace(descriptor):
+    """Of the network; for the calling thread and what it starts."""
+    if _libc.setns(descriptor, CLONE_NEWNET) != 0:
+        raise OSError(ctypes.get_errno(), "setns")
+
+
 class ChaosNode(Node):
     """A node with a clock and a disk of its own."""
 
     def __init__(self, cluster, node_id, client_port, home):
         super().__init__(cluster, node_id, client_port, home)
-        self.peer_address = None  # of the proxy before it
+        self.peer_address = None  # where the others reach it, as the network says
+        self.namespace = None  # the path of its network namespace, if it has one
         self.clock_path = os.path.join(home, "clock")
         self.disk = None  # where its small file system is mounted
         self.joins = False  # was added to the running cluster
@@ -92,6 +161,12 @@ class ChaosNode(Node):
         os.makedirs(self.home, exist_ok=True)
         self.shift_clock(0)
         return super().start()
+
+    def at_birth(self):
+        super().at_birth()
+        if self.namespace is not None:
+            with open(self.namespace) as namespace:
+                enter_namespace(namespace.fileno())
 
     def shift_clock(self, offset_us):
         """In place: the server has the file mapped."""
@@ -158,23 +233,23 @@ def can_mount(folder):
 
 
 class ChaosCluster(Cluster):
-    """Nodes that reach each other through the proxy. All are given the same list, in which the proxy's
-    ports stand for the peers' addresses."""
+    """Nodes that reach each other through a network that can be broken. All are given the same list of
+    addresses, which are the network's."""
 
-    def __init__(self, nodes, flags, home, seed, own_disks=False, shifts_clocks=False):
+    def __init__(self, nodes, flags, home, network, own_disks=False, shifts_clocks=False):
         super().__init__(nodes, flags, home)
         self.shifts_clocks = shifts_clocks
         self.own_disks = own_disks
-        self.proxy = Proxy(seed)
+        self.network = network
         self.nodes = [ChaosNode(self, n.id, n.port, n.home) for n in self.nodes]
         for node in self.nodes:
             self._place(node)
         self.members = ",".join(
-            f"{n.id}@{HOST}:{n.port}@{HOST}:{n.peer_address[1]}" for n in self.nodes
+            f"{n.id}@{n.host}:{n.port}@{n.peer_address[0]}:{n.peer_address[1]}" for n in self.nodes
         )
 
     def _place(self, node):
-        node.peer_address = (HOST, self.proxy.listen(node.id, node.peer_port))
+        self.network.place(node)
         os.makedirs(node.home, exist_ok=True)
         if self.own_disks:
             node.mount_disk()
@@ -199,7 +274,7 @@ class ChaosCluster(Cluster):
         """The folder stays: it belongs to the run."""
         Cluster._live.discard(self)
         self.kill_all()
-        self.proxy.close()
+        self.network.close()
         for node in self.nodes:
             node.unmount_disk()
 

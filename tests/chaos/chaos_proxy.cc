@@ -47,9 +47,13 @@
 #include <vector>
 
 #include "server/peer/frame.h"
+#include "tests/chaos/chaos_rules.h"
 
 namespace {
 
+using raftkv::chaos::die;
+using raftkv::chaos::LinkKey;
+using raftkv::chaos::Rules;
 using Clock = std::chrono::steady_clock;
 using Time = Clock::time_point;
 using std::chrono::milliseconds;
@@ -61,26 +65,11 @@ constexpr std::string_view kMagic = "RAFTKVP\n";
 constexpr size_t kSourceAt = raftkv::server::kFrameHeaderBytes + kMagic.size() + 4;
 constexpr size_t kSourceEnd = kSourceAt + 8;
 
-[[noreturn]] void die(const std::string& text) {
-  std::fprintf(stderr, "chaos_proxy: %s\n", text.c_str());
-  std::exit(1);
-}
-
-struct Rules {
-  bool blocked = false;
-  int64_t delay_ms = 0;
-  int64_t jitter_ms = 0;
-  int64_t bytes_s = 0;   // 0: no limit
-  int64_t reset_ms = 0;  // 0: never
-};
-
 struct LinkState {
   Rules rules;
   Time free_at{};  // when the bytes that were let through so far have passed a slow link
   Time next_reset{};
 };
-
-using LinkKey = std::pair<uint64_t, uint64_t>;
 
 struct Chunk {
   Time at;
@@ -137,12 +126,12 @@ void no_delay(int fd) {
 
 class Proxy {
  public:
-  explicit Proxy(uint64_t seed) : random_(seed) {}
+  explicit Proxy(uint64_t seed)
+      : commands_([this](const std::string& line) { return command(line); }), random_(seed) {}
 
   void run() {
     epoll_ = epoll_create1(EPOLL_CLOEXEC);
     if (epoll_ < 0) die(fmt::format("epoll_create1: {}", std::strerror(errno)));
-    fcntl(STDIN_FILENO, F_SETFL, fcntl(STDIN_FILENO, F_GETFL) | O_NONBLOCK);
     while (!finished_) {
       watch_all();
       epoll_event events[64];
@@ -217,7 +206,10 @@ class Proxy {
   }
 
   void handle(int fd, uint32_t events) {
-    if (fd == STDIN_FILENO) return read_commands();
+    if (fd == STDIN_FILENO) {
+      finished_ = !commands_.read_ready();
+      return;
+    }
     for (const Listener& listener : listeners_) {
       if (listener.fd == fd) return accept_all(listener);
     }
@@ -387,23 +379,6 @@ class Proxy {
     });
   }
 
-  void read_commands() {
-    char buffer[4096];
-    const ssize_t count = read(STDIN_FILENO, buffer, sizeof buffer);
-    if (count < 0 && (errno == EAGAIN || errno == EINTR)) return;
-    if (count <= 0) {
-      finished_ = true;
-      return;
-    }
-    input_.append(buffer, static_cast<size_t>(count));
-    for (size_t end = input_.find('\n'); end != std::string::npos; end = input_.find('\n')) {
-      const std::string answer = command(input_.substr(0, end));
-      input_.erase(0, end + 1);
-      std::printf("%s\n", answer.c_str());
-      std::fflush(stdout);
-    }
-  }
-
   std::string command(const std::string& line) {
     std::istringstream words(line);
     std::string verb;
@@ -439,23 +414,10 @@ class Proxy {
 
   std::string set(const LinkKey& key, std::istringstream& words) {
     LinkState state;
-    for (std::string word; words >> word;) {
-      const size_t equals = word.find('=');
-      if (equals == std::string::npos) return "error: name=value expected: " + word;
-      const std::string name = word.substr(0, equals);
-      const int64_t value = std::strtoll(word.c_str() + equals + 1, nullptr, 10);
-      if (name == "blocked")
-        state.rules.blocked = value != 0;
-      else if (name == "delay_ms")
-        state.rules.delay_ms = value;
-      else if (name == "jitter_ms")
-        state.rules.jitter_ms = value;
-      else if (name == "bytes_s")
-        state.rules.bytes_s = value;
-      else if (name == "reset_ms")
-        state.rules.reset_ms = value;
-      else
-        return "error: unknown rule: " + name;
+    if (std::string wrong = parse_rules(words, state.rules); !wrong.empty())
+      return "error: " + wrong;
+    if (state.rules.loss_percent != 0 || state.rules.duplicate_percent != 0) {
+      return "error: a stream loses and repeats nothing";
     }
     if (state.rules.reset_ms > 0) plan_reset(state, Clock::now());
     links_[key] = state;
@@ -464,7 +426,7 @@ class Proxy {
 
   int epoll_ = -1;
   bool finished_ = false;
-  std::string input_;
+  raftkv::chaos::Commands commands_;
   std::mt19937_64 random_;
   std::vector<Listener> listeners_;
   std::vector<std::unique_ptr<Connection>> connections_;

@@ -8,14 +8,16 @@ import sys
 import tempfile
 import unittest
 
-from chaos_cluster import BUILD_DIR, CLOCK, TIME_FACTOR, ChaosCluster
+from chaos_cluster import BUILD_DIR, CLOCK, TIME_FACTOR, ChaosCluster, Proxy, Router
 from chaos import KINDS
 from checks import FINAL_CLIENT, ClockShifts, check_all
 from cluster import main
 from proxy_test import ProxyRules  # noqa: F401  (its tests belong to this run)
+from router_test import RouterRules  # noqa: F401  (and these)
 import schedule
 
 SHORT_RUN = ("--minutes", "0.6", "--faults", "kill,pause,partition,transfer")
+SHORT_RUN_OF_PACKETS = ("--netns", "--minutes", "0.4", "--faults", "kill,partition,slow")
 MS = 1_000_000
 
 
@@ -158,7 +160,7 @@ class Schedule(unittest.TestCase):
 class Clocks(unittest.TestCase):
     def test_the_wall_clock_of_a_node_jumps_alone_and_back(self):
         with tempfile.TemporaryDirectory(dir=BUILD_DIR) as folder:
-            with ChaosCluster(3, ["--cluster_id=" + "c" * 40], folder, seed=1, shifts_clocks=True) as cluster:
+            with ChaosCluster(3, ["--cluster_id=" + "c" * 40], folder, Proxy(1), shifts_clocks=True) as cluster:
                 shifted, other = cluster.nodes[:2]
 
                 def difference():
@@ -175,12 +177,19 @@ class Clocks(unittest.TestCase):
 
 class ShortRun(unittest.TestCase):
     def test_a_cluster_bears_kills_pauses_partitions_and_transfers(self):
+        self.run_chaos(SHORT_RUN)
+
+    @unittest.skipIf(Router.unavailable() is not None, Router.unavailable())
+    def test_a_cluster_bears_a_network_that_loses_packets(self):
+        self.run_chaos(SHORT_RUN_OF_PACKETS)
+
+    def run_chaos(self, arguments):
         root = os.path.join(BUILD_DIR, "integration")
         os.makedirs(root, exist_ok=True)
         folder = tempfile.mkdtemp(prefix="chaos-", dir=root)
         script = os.path.join(os.path.dirname(os.path.abspath(__file__)), "chaos.py")
         result = subprocess.run(
-            [sys.executable, "-B", script, *SHORT_RUN, "--dir", folder],
+            [sys.executable, "-B", script, *arguments, "--dir", folder],
             capture_output=True,
             text=True,
             timeout=250 * TIME_FACTOR,

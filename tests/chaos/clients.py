@@ -6,7 +6,7 @@ import shutil
 import subprocess
 import time
 
-from chaos_cluster import CLIENT, HOST, die_with_parent
+from chaos_cluster import CLIENT, die_with_parent
 from checks import read_history
 from node_clients import install_node_clients
 
@@ -28,7 +28,7 @@ class Load:
         self.start_ns = time.monotonic_ns()
         self.seconds = seconds
         self.seed = seed
-        self.nodes = ",".join(f"{HOST}:{node.port}" for node in cluster.nodes)
+        self.nodes = cluster.node_list
         self.next_id = 1
         self._bundled(BUNDLED_CLIENTS)
         for _ in range(2):

@@ -52,8 +52,11 @@ class Fault:
     def __init__(self, arena, parameters):
         self.arena = arena
         self.cluster = arena.cluster
-        self.proxy = arena.cluster.proxy
+        self.network = arena.cluster.network
         self.parameters = parameters
+        # What is broken, to be put right.
+        self.nodes, self.tolerated = [], []
+        self.links, self.blocked = set(), set()
 
     @classmethod
     def unavailable(cls, arena):
@@ -124,7 +127,7 @@ class Pause(Fault):
         others = [node for node in self.cluster.serving if node not in self.nodes]
         self.links = between(self.nodes, others) if cut_off else set()
         for source, target in self.links:
-            self.proxy.set(source, target, blocked=1)
+            self.network.set(source, target, blocked=1)
         for node in self.nodes:
             node.pause()
 
@@ -135,7 +138,7 @@ class Pause(Fault):
         if self.links:
             time.sleep(self.ALONE_S)
         for source, target in self.links:
-            self.proxy.set(source, target)
+            self.network.set(source, target)
 
 
 class Partition(Fault):
@@ -158,13 +161,12 @@ class Partition(Fault):
         others = [node for node in self.cluster.serving if node is not self.node]
         order = self.parameters["order"]
         self.others = sorted(others, key=lambda node: order[node.id % len(order)])
-        self.blocked = set()
         self.flapped_at = time.monotonic()
         how = "one-way, " + ("mute" if self.parameters["mute"] else "deaf") if self.form == "one-way" else self.form
         self.arena.log(f"partition ({how}) around {self.arena.title(self.node)}")
-        self.apply(self.links())
+        self.apply(self.wanted_links())
 
-    def links(self):
+    def wanted_links(self):
         """The directed links to block."""
         node, others = self.node, self.others
         if self.form == "one-way":
@@ -185,15 +187,15 @@ class Partition(Fault):
 
     def apply(self, wanted):
         for source, target in self.blocked - wanted:
-            self.proxy.set(source, target)
+            self.network.set(source, target)
         for source, target in wanted - self.blocked:
-            self.proxy.set(source, target, blocked=1)
+            self.network.set(source, target, blocked=1)
         self.blocked = set(wanted)
 
     def tick(self):
         if self.form == "flapping" and time.monotonic() - self.flapped_at > self.parameters["flap_s"]:
             self.flapped_at = time.monotonic()
-            self.apply(set() if self.blocked else self.links())
+            self.apply(set() if self.blocked else self.wanted_links())
         elif self.form == "following":
             leader = self.arena.monitor.leader()
             if leader is not None and leader is not self.node and time.monotonic() - self.flapped_at > 0.3:
@@ -201,7 +203,7 @@ class Partition(Fault):
                 self.node = leader
                 self.others = [node for node in self.cluster.serving if node is not leader]
                 self.arena.log(f"  the partition follows to {self.arena.title(leader)}")
-                self.apply(self.links())
+                self.apply(self.wanted_links())
 
     def heal(self):
         self.apply(set())
@@ -214,6 +216,15 @@ def between(left, right):
 class Slow(Fault):
     HOLD_S = (1.0, 4.0)
     FORMS = ("delay", "throttle", "resets", "one slow node")
+    # A network of packets knows no connections to reset.
+    FORMS_OF_PACKETS = {"resets": "loss"}
+    RULES = {
+        "delay": ("delay_ms", "jitter_ms"),
+        "throttle": ("bytes_s",),
+        "resets": ("reset_ms",),
+        "loss": ("loss_percent", "duplicate_percent"),
+        "one slow node": ("delay_ms", "jitter_ms", "bytes_s"),
+    }
 
     @classmethod
     def draw(cls, source):
@@ -224,31 +235,31 @@ class Slow(Fault):
             "jitter_ms": source.randint(0, 40),
             "bytes_s": source.choice([20_000, 100_000, 500_000]),
             "reset_ms": source.randint(50, 500),
+            "loss_percent": source.choice([1, 5, 10, 20]),
+            "duplicate_percent": source.randint(0, 10),
         }
 
     def begin(self):
         form = self.parameters["form"]
+        if self.network.PACKETS:
+            form = self.FORMS_OF_PACKETS.get(form, form)
         node = self.arena.resolve(self.parameters["targets"])[0]
         members = self.cluster.serving
-        self.links = between([node], [other for other in members if other is not node])
-        if form in ("delay", "resets"):
+        everywhere = form in ("delay", "resets", "loss")
+        if everywhere:
             self.links = {(a, b) for a in members for b in members if a is not b}
-        rules = {
-            "delay": ("delay_ms", "jitter_ms"),
-            "throttle": ("bytes_s",),
-            "resets": ("reset_ms",),
-            "one slow node": ("delay_ms", "jitter_ms", "bytes_s"),
-        }[form]
-        chosen = {name: self.parameters[name] for name in rules}
-        where = "all links" if form in ("delay", "resets") else f"the links of {self.arena.title(node)}"
+        else:
+            self.links = between([node], [other for other in members if other is not node])
+        chosen = {name: self.parameters[name] for name in self.RULES[form]}
+        where = "all links" if everywhere else f"the links of {self.arena.title(node)}"
         text = ", ".join(f"{name} {value}" for name, value in chosen.items())
         self.arena.log(f"slow network ({form}) on {where}: {text}")
         for source, target in self.links:
-            self.proxy.set(source, target, **chosen)
+            self.network.set(source, target, **chosen)
 
     def heal(self):
         for source, target in self.links:
-            self.proxy.set(source, target)
+            self.network.set(source, target)
 
 
 class Disk(Fault):

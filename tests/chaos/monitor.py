@@ -64,14 +64,15 @@ class Monitor:
             return max(0, len(self.leaders) - 1)
 
     def wait_leader(self, seconds=5.0):
-        """As leader(), but one that runs; any node that runs when none is found in time."""
+        """As leader(), but one that runs; any node when none is found in time, one that runs if there is one."""
         end = time.monotonic() + seconds
         while True:
             node = self.leader()
             if node is not None and node.alive() and not node.paused:
                 return node
             if time.monotonic() > end:
-                return next(n for n in self.cluster.serving if n.alive() and not n.paused)
+                members = self.cluster.serving
+                return next((n for n in members if n.alive() and not n.paused), members[0])
             time.sleep(0.01)
 
     def stop(self):

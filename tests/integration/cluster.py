@@ -81,6 +81,7 @@ class Node:
         self.join = join  # it was not there when the cluster began
         self.port = client_port
         self.peer_port = client_port + PEER_OFFSET
+        self.host = HOST
         self.address = (HOST, client_port)
         self.home = home
         self.data_dir = os.path.join(home, "data")
@@ -96,8 +97,8 @@ class Node:
         return [
             SERVER,
             f"--node_id={self.id}",
-            f"--listen={HOST}:{self.port}",
-            f"--peer_listen={HOST}:{self.peer_port}",
+            f"--listen={self.host}:{self.port}",
+            f"--peer_listen={self.host}:{self.peer_port}",
             *(
                 ["--join", f"--cluster_id={self.cluster.cluster_id()}"]
                 if self.join
@@ -116,11 +117,15 @@ class Node:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                preexec_fn=die_with_parent,
+                preexec_fn=self.at_birth,
             )
         self.paused = False
         self.expected_to_end = False
         return self
+
+    def at_birth(self):
+        """Runs in the new process, before the server."""
+        die_with_parent()
 
     def alive(self):
         return self.process is not None and self.process.poll() is None
@@ -248,7 +253,7 @@ class Cluster:
     @property
     def node_list(self):
         """As raftkv-cli --nodes takes it."""
-        return ",".join(f"{HOST}:{node.port}" for node in self.nodes)
+        return ",".join(f"{node.host}:{node.port}" for node in self.nodes)
 
     def __enter__(self):
         Cluster._live.add(self)
