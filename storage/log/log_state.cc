@@ -5,8 +5,8 @@
 #include <algorithm>
 #include <utility>
 
-#include "storage/log/die.h"
 #include "raft/codec.h"
+#include "storage/log/die.h"
 
 namespace raftkv::storage {
 namespace {
