@@ -43,6 +43,9 @@ std::expected<FreshLog, std::string> open_fresh(const ImportRdbOptions& options)
   auto directory = storage::open_data_directory(options.data_dir, options.identity);
   if (!directory) return Failure(directory.error());
   fresh.directory = std::move(*directory);
+  if (auto there = storage::check_log_is_not_lost(options.data_dir); !there) {
+    return Failure(there.error());
+  }
   // Room for much to come is made by the start that follows.
   auto store = storage::RocksLogStore::open(options.data_dir + "/log", {.spare_wal_files = 0});
   if (!store) return Failure(store.error());

@@ -131,6 +131,9 @@ std::expected<std::string, std::string> force_new_cluster(const NewClusterOption
                     "directory of another node",
                     options.data_dir, differences->last));
   }
+  if (auto there = storage::check_log_is_not_lost(options.data_dir); !there) {
+    return Failure(there.error());
+  }
   auto log = storage::RocksLogStore::open(options.data_dir + "/log", {});
   if (!log) return Failure(log.error());
   const auto restored = (*log)->recover();

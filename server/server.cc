@@ -38,20 +38,6 @@ constexpr int kTurnsInARow = 4;
 // Clients that have sent nothing for so long have learned that this node does not lead any more.
 constexpr uint64_t kQuietUs = 50'000;
 
-// A log that was there once is not made anew: this node's vote was in it. The folder of snapshots
-// is made after the log.
-std::expected<void, std::string> check_log_is_not_lost(const std::string& data_dir) {
-  const auto exists = [&data_dir](const char* name) {
-    return ::access((data_dir + name).c_str(), F_OK) == 0;
-  };
-  if (!exists("/snapshots") || exists("/log/CURRENT") || exists("/log.rebuilt")) return {};
-  return std::unexpected(fmt::format(
-      "{}/log is lost or incomplete (it has no CURRENT): if its file system is not mounted, mount "
-      "it; if not, this node's vote and log can't be trusted: remove the node from the cluster "
-      "(raftkv-cli members replace) and add it with an empty directory",
-      data_dir));
-}
-
 }  // namespace
 
 Server::Server(Config config) : config_(std::move(config)), run_id_(random_hex40()) {
@@ -104,7 +90,7 @@ std::expected<void, std::string> Server::open_log(raft::Restored& restored) {
   auto directory = storage::open_data_directory(config_.data_dir, identity);
   if (!directory) return std::unexpected(directory.error());
   directory_ = std::move(*directory);
-  if (auto there = check_log_is_not_lost(config_.data_dir); !there) return there;
+  if (auto there = storage::check_log_is_not_lost(config_.data_dir); !there) return there;
   auto store = storage::RocksLogStore::open(config_.data_dir + "/log", {});
   if (!store) return std::unexpected(store.error());
   store_ = std::move(*store);

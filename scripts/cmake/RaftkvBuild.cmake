@@ -37,7 +37,11 @@ function(raftkv_test name)
   target_link_libraries(${name} PRIVATE ${T_LINK} GTest::gtest GTest::gmock GTest::gtest_main)
   target_precompile_headers(${name} PRIVATE <gtest/gtest.h> <gmock/gmock.h> <string> <vector>)
   add_test(NAME ${name} COMMAND ${name})
-  set_tests_properties(${name} PROPERTIES TIMEOUT 600 LABELS "${T_LABELS}")
+  set(timeout 600)
+  if(RAFTKV_SANITIZE)
+    set(timeout 1800)
+  endif()
+  set_tests_properties(${name} PROPERTIES TIMEOUT ${timeout} LABELS "${T_LABELS}")
 endfunction()
 
 # ccache takes a precompiled header only when told that its macros and times do not matter; paths

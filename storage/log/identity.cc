@@ -325,6 +325,19 @@ std::expected<OpenedDirectory, std::string> open_existing_directory(const std::s
   return open_data_directory(path, {.cluster_id = (*before)->cluster_id, .node_id = node_id});
 }
 
+std::expected<void, std::string> check_log_is_not_lost(const std::string& path) {
+  const auto exists = [&path](const char* name) {
+    return ::access((path + name).c_str(), F_OK) == 0;
+  };
+  // The folder of snapshots is made after the log.
+  if (!exists("/snapshots") || exists("/log/CURRENT") || exists("/log.rebuilt")) return {};
+  return std::unexpected(fmt::format(
+      "{}/log is lost or incomplete (it has no CURRENT): if its file system is not mounted, mount "
+      "it; if not, this node's vote and log can't be trusted: remove the node from the cluster "
+      "(raftkv-cli members replace) and add it with an empty directory",
+      path));
+}
+
 std::expected<void, std::string> rewrite_identity(const std::string& path,
                                                   const Identity& identity) {
   if (!is_cluster_id(identity.cluster_id)) die("a cluster id of 40 hexadecimal characters was due");

@@ -40,6 +40,10 @@ std::expected<OpenedDirectory, std::string> open_data_directory(const std::strin
 std::expected<OpenedDirectory, std::string> open_existing_directory(const std::string& path,
                                                                     uint64_t node_id);
 
+// A log that was there once is not made anew: this node's vote was in it. The error is one line:
+// what is missing and what to do. Asked before the log of a locked directory is opened.
+std::expected<void, std::string> check_log_is_not_lost(const std::string& path);
+
 // Gives a directory whose lock the caller holds another identity. At any moment the old one or the
 // new one is there, whole.
 std::expected<void, std::string> rewrite_identity(const std::string& path,

@@ -364,6 +364,11 @@ class DamagedLog(unittest.TestCase):
                 shutil.copytree(whole, log)
                 inflict()
                 self.check_refused(node, fault)
+                if not os.path.exists(current):
+                    # Nor does it become a cluster of its own, with a log that is made anew.
+                    forced = force(node)
+                    self.assertEqual(forced.returncode, 1, fault)
+                    self.assertIn("this node's vote and log can't be trusted", forced.stderr, fault)
                 self.assertEqual(cluster.call("SET", "goes", "on"), "OK")
             # Nothing but the fault kept it from its data.
             shutil.rmtree(log)

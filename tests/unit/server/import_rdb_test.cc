@@ -150,10 +150,19 @@ TEST_F(ImportRdb, ADirectoryThatWasMadeAndNeverUsedIsFresh) {
   write_dump({{"a", data::kNoExpiry}});
   // As a crash before the record leaves it.
   ASSERT_TRUE(storage::open_data_directory(options_.data_dir, options_.identity).has_value());
+  ASSERT_TRUE(storage::RocksLogStore::open(options_.data_dir + "/log", {.spare_wal_files = 0}));
   std::filesystem::create_directories(options_.data_dir + "/snapshots");
   std::ofstream(options_.data_dir + "/snapshots/snapshot-1-1.rdb") << "half a";
   EXPECT_EQ(refusal(), "");
   EXPECT_EQ(load(start().snapshot).keyspace.size(), 1u);
+}
+
+TEST_F(ImportRdb, ADirectoryThatHasLostItsLogIsNotFresh) {
+  write_dump({{"a", data::kNoExpiry}});
+  ASSERT_EQ(refusal(), "");
+  std::filesystem::remove_all(options_.data_dir + "/log");
+  EXPECT_THAT(refusal(), HasSubstr("this node's vote and log can't be trusted"));
+  EXPECT_FALSE(std::filesystem::exists(options_.data_dir + "/log"));
 }
 
 TEST_F(ImportRdb, ABadFileIsNamedAndNothingIsCreated) {

@@ -113,10 +113,15 @@ TEST_F(PeerMembersTest, ARemovalThatIsRolledBackLeavesTheConnections) {
 }
 
 TEST_F(PeerMembersTest, AChangedAddressIsDialledAndTheOldOneGetsWhatWasQueued) {
-  PeerOptions patient = options(1);
-  patient.leave_ms = kPatienceMs;  // however long the queue takes on a busy machine
-  const auto one = start(std::move(patient));
-  auto two = start(2);
+  // However long the queue takes on a busy machine: a connection on which nothing moves meanwhile
+  // is not given up.
+  const auto patient = [this](uint64_t id) {
+    PeerOptions with = options(id);
+    with.leave_ms = with.drain_ms = with.silence_max_ms = kPatienceMs;
+    return with;
+  };
+  const auto one = start(patient(1));
+  auto two = start(patient(2));
   ASSERT_TRUE(until([&] { return linked(*one, 2); }));
   for (int i = 0; i < 50; ++i) one->transport.send(append(1, 2, 100'000));
   std::vector<Member> moved = members({1, 2, 3});
