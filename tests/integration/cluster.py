@@ -27,6 +27,10 @@ SCRIPTS = os.path.abspath(os.path.join(os.path.dirname(__file__), "..", "..", "s
 TIME_FACTOR = float(os.environ.get("RAFTKV_TIME_FACTOR", "1"))
 # They take more memory, too.
 MEMORY_FACTOR = TIME_FACTOR
+# So are those of the servers, by default, which would take a slow peer for one that is gone.
+PATIENCE = []
+if TIME_FACTOR > 1:
+    PATIENCE = [f"--{name}={round(ms * TIME_FACTOR)}" for name, ms in (("election_timeout_ms", 400), ("disk_stall_ms", 2000))]
 HOST = "127.0.0.1"
 PEER_OFFSET = 10000
 
@@ -105,6 +109,7 @@ class Node:
                 else [f"--cluster={self.cluster.members}"]
             ),
             f"--data_dir={self.data_dir}",
+            *PATIENCE,
             *self.cluster.flags,
         ]
 

@@ -275,8 +275,9 @@ class Hostile(ClusterTestCase):
     def test_large_values_are_written_and_read_whole(self):
         for size in (100_000, 5 * MIB):
             self.write_and_read(self.leader, os.urandom(size))
-        # On a slow machine each step with so much takes longer than the default election timeout.
-        with Cluster(3, flags=[election_timeout(3000)]) as patient:
+        # On a slow machine each step with so much takes longer than the defaults bear.
+        patience = [election_timeout(3000), f"--disk_stall_ms={round(20000 * TIME_FACTOR)}"]
+        with Cluster(3, flags=patience) as patient:
             self.write_and_read(patient.wait_leader(agreed=True), os.urandom(30 * MIB))
 
     def write_and_read(self, leader, value):

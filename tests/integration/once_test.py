@@ -20,7 +20,7 @@ class ExactlyOnce(ClusterTestCase):
         bench = subprocess.Popen(
             [CLI, "bench", "--nodes", self.cluster.node_list, "--once", "--incr", "--json"]
             + ["--clients", "4", "--pipeline", "5", "--keyspace", str(KEYS)]
-            + ["--duration_s", "8", "--timeout_ms", str(int(20000 * TIME_FACTOR))],
+            + ["--duration_s", str(round(8 * TIME_FACTOR)), "--timeout_ms", str(int(20000 * TIME_FACTOR))],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,

@@ -101,8 +101,10 @@ void draw_stale_leaders(Random& random, Faults& faults, Profile& profile) {
   profile.clients = random.between(4, 8);
   profile.hunts = 0.1 + faults.sometimes(0.2);
   profile.forsakings = 0.1 + faults.sometimes(0.3);
-  profile.delay_us_max = random.between(100, 2000);
+  constexpr uint64_t kDelaysUs[] = {2'000, 2'000, 20'000, 100'000};
+  profile.delay_us_max = random.between(100, kDelaysUs[random.below(std::size(kDelaysUs))]);
   profile.node.turn_us_max = random.between(1, 200);
+  profile.node.stops_in_turn = random.chance(0.4) ? 0.002 : 0;
   profile.loss = profile.slow_links = profile.reorder = 0;
 }
 
@@ -136,9 +138,11 @@ Profile Profile::draw(Random& random) {
   draw_limits(random, profile.node);
   draw_snapshots(random, profile.node);
   if (random.chance(0.5)) profile.node.follower_reads = server::FollowerReads::kLinearizable;
-  if (random.chance(0.3)) profile.node.read_mode = server::ReadMode::kLease;
-  if (profile.nodes > 1 && random.chance(0.2)) draw_stale_leaders(random, faults, profile);
-  const bool trusts_clocks = profile.node.read_mode == server::ReadMode::kLease;
+  const bool trusts_clocks = random.chance(0.35);
+  if (trusts_clocks) profile.node.read_mode = server::ReadMode::kLease;
+  if (profile.nodes > 1 && random.chance(trusts_clocks ? 0.5 : 0.2)) {
+    draw_stale_leaders(random, faults, profile);
+  }
   if (random.chance(0.5)) {
     profile.clock_drift_ppm_max = trusts_clocks ? kTrustedDriftPpm : kWildDriftPpm;
   }

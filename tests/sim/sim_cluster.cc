@@ -66,9 +66,11 @@ void SimCluster::add_node(const std::vector<server::Member>& members, const serv
                           bool joins) {
   NodeProfile node = profile_.node;
   node.hash_seed = world_.random().next();
+  // Two clocks at the two ends of what is allowed show most.
   const int32_t drift = profile_.clock_drift_ppm_max;
   node.clock_drift_ppm =
       static_cast<int32_t>(world_.random().below(2 * static_cast<uint64_t>(drift) + 1)) - drift;
+  if (world_.random().chance(0.5)) node.clock_drift_ppm = node.clock_drift_ppm < 0 ? -drift : drift;
   if (world_.random().chance(profile_.slow_nodes)) {
     node.turn_us_max *= world_.random().between(2, 50);
     node.turn_us_max = std::min(node.turn_us_max, kSlowTurnUsMax);
