@@ -24,10 +24,10 @@ class Bench:
     """The bundled client under load, verified at its end: raftkv-cli bench --verify."""
 
     def __init__(self, cluster, seconds, clients=3, *flags):
-        self.seconds = seconds
+        self.seconds = round(seconds * TIME_FACTOR)
         self.process = subprocess.Popen(
-            [CLI, "bench", "--nodes", cluster.node_list, "--json", "--verify", "--duration_s", str(seconds)]
-            + ["--clients", str(clients), "--timeout_ms", "10000", *flags],
+            [CLI, "bench", "--nodes", cluster.node_list, "--json", "--verify", "--duration_s", str(self.seconds)]
+            + ["--clients", str(clients), "--timeout_ms", str(round(10000 * TIME_FACTOR)), *flags],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -42,7 +42,7 @@ class Bench:
             self.process.wait()
 
     def finish(self):
-        out, err = self.process.communicate(timeout=(self.seconds + 60) * TIME_FACTOR)
+        out, err = self.process.communicate(timeout=self.seconds + 60 * TIME_FACTOR)
         outcome = json.loads(out)
         outcome["said"] = err
         return outcome
