@@ -105,7 +105,9 @@ void draw_stale_leaders(Random& random, Faults& faults, Profile& profile) {
   profile.delay_us_max = random.between(100, kDelaysUs[random.below(std::size(kDelaysUs))]);
   profile.node.turn_us_max = random.between(1, 200);
   profile.node.stops_in_turn = random.chance(0.4) ? 0.002 : 0;
-  profile.loss = profile.slow_links = profile.reorder = 0;
+  profile.loss = profile.reorder = 0;
+  // Some are far from the others: what they hear is old, and what is heard of them.
+  profile.slow_links = random.chance(0.5) ? 0.5 : 0;
 }
 
 }  // namespace
