@@ -253,7 +253,10 @@ TEST(ClusterClientUnknown, AReadThatNobodyAnswersIsNeverUnknown) {
   FakeNode node(in_turn({hang_up()}));
   ClusterClient client({node.address()}, quick(300ms));
   const Result result = timed(300ms, [&] { return client.command({"GET", "k"}, Retry::kRead); });
-  expect_error(result, Kind::kDeadline, "closed by the node");
+  // The last attempt may have too little time left to be hung up on: why it failed is not asked
+  // here.
+  expect_error(result, Kind::kDeadline, "no leader answered within 300 ms");
+  EXPECT_GT(node.requests().size(), 1U);
 }
 
 TEST(ClusterClientDeadline, ANodeThatNeverAnswersHoldsAnUnsafeWriteUntilTheDeadlineOnly) {
