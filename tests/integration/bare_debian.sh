@@ -2,12 +2,11 @@
 # Runs the README's commands on a bare Debian 12: a new root made by debootstrap, a clean clone in it,
 # nothing else. By hand (it takes minutes, needs root and Debian's packages), not part of CI.
 #
-#   tests/integration/bare_debian.sh [--dir FOLDER] [--keep] [--tests] [--ccache FOLDER]
+#   tests/integration/bare_debian.sh [--dir FOLDER] [--keep] [--tests]
 #
-#   --dir FOLDER     where the root is made (about 3 GB); default: a new folder in TMPDIR
-#   --keep           leave the root there for a look
-#   --tests          run scripts/test.sh in it as well
-#   --ccache FOLDER  let its compiler use what this cache of ccache's holds; default: compile everything
+#   --dir FOLDER   where the root is made (about 3 GB); default: a new folder in TMPDIR
+#   --keep         leave the root there for a look
+#   --tests        run scripts/test.sh in it as well
 #
 # The clone is of HEAD; what is not committed is not in it. The mirror is the one this machine uses.
 set -euo pipefail
@@ -24,13 +23,12 @@ source_tree="$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)"
 root=""
 keep=0
 tests=0
-cache=""
 while (($#)); do
   case "$1" in
     -h | --help) usage; exit 0 ;;
-    --dir | --ccache)
-      (($# >= 2)) || die "$1 needs a value"
-      if [[ "$1" == --dir ]]; then root="$2"; else cache="$2"; fi
+    --dir)
+      (($# >= 2)) || die "--dir needs a value"
+      root="$2"
       shift 2
       ;;
     --keep) keep=1; shift ;;
@@ -42,7 +40,6 @@ done
 for tool in debootstrap git unshare; do
   command -v "$tool" >/dev/null || die "$tool is missing"
 done
-[[ -z "$cache" || -d "$cache" ]] || die "$cache is no folder"
 [[ -n "$root" ]] || root="$(mktemp -d "${TMPDIR:-/tmp}/raftkv-bare-XXXXXX")"
 [[ ! -d "$root" || -z "$(ls -A "$root")" ]] || die "$root is not empty"
 mkdir -p "$root"
@@ -75,7 +72,6 @@ if [[ -r /etc/ssl/certs/ca-certificates.crt ]]; then
   mkdir -p "$root/etc/ssl"
   cp /etc/ssl/certs/ca-certificates.crt "$root/etc/ssl/machine-ca.crt"
 fi
-mkdir -p "$root/root/.cache/ccache"
 git clone -q --no-hardlinks "$source_tree" "$root/raftkv"
 
 # Own process and mount namespaces: when the commands end, whatever they left running ends with them.
@@ -83,11 +79,10 @@ in_root() {
   # shellcheck disable=SC2016  # the inner shell expands these
   timeout --foreground "$1" unshare --fork --pid --kill-child --mount bash -c '
     mount -t proc proc "$1/proc" && mount --rbind /dev "$1/dev" &&
-      { [[ -z "$3" ]] || mount --bind "$3" "$1/root/.cache/ccache"; } &&
       exec chroot "$1" /usr/bin/env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root \
         NODE_EXTRA_CA_CERTS=/etc/ssl/machine-ca.crt \
         http_proxy="${http_proxy:-}" https_proxy="${https_proxy:-}" bash -c "$2"
-  ' bash "$root" "$2" "$cache"
+  ' bash "$root" "$2"
 }
 commands='cd /raftkv && set -x && ./scripts/start_cluster.sh && ./scripts/demo.sh'
 commands+=' && redis-cli -c -p 7002 SET bare metal && redis-cli -c -p 7003 GET bare && ./scripts/stop_cluster.sh'
