@@ -256,7 +256,6 @@ TEST(ClusterClientUnknown, AReadThatNobodyAnswersIsNeverUnknown) {
   // The last attempt may have too little time left to be hung up on: why it failed is not asked
   // here.
   expect_error(result, Kind::kDeadline, "no leader answered within 300 ms");
-  EXPECT_GT(node.requests().size(), 1U);
 }
 
 TEST(ClusterClientDeadline, ANodeThatNeverAnswersHoldsAnUnsafeWriteUntilTheDeadlineOnly) {
