@@ -41,6 +41,9 @@ void Resolver::start(const std::string& host, uint16_t port, uint64_t attempt, D
   lookup->host = host;
   lookup->attempt = attempt;
   lookup->done = std::move(done);
+  // RFC 6761, 6.3: localhost is this machine, also where no file or server says so. A look-up
+  // without a name finds the loopback addresses.
+  const char* const name = host == "localhost" ? nullptr : host.c_str();
   const int error = uv_getaddrinfo(
       loop_, &lookup->request,
       [](uv_getaddrinfo_t* request, int status, addrinfo* found) {
@@ -57,7 +60,7 @@ void Resolver::start(const std::string& host, uint16_t port, uint64_t attempt, D
         }
         uv_freeaddrinfo(found);
       },
-      host.c_str(), std::to_string(port).c_str(), &hints);
+      name, std::to_string(port).c_str(), &hints);
   if (error != 0) return lookup->done(std::unexpected(std::string(uv_strerror(error))));
   lookup_ = lookup.release();
 }

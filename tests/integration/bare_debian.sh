@@ -43,6 +43,7 @@ done
 [[ -n "$root" ]] || root="$(mktemp -d "${TMPDIR:-/tmp}/raftkv-bare-XXXXXX")"
 [[ ! -d "$root" || -z "$(ls -A "$root")" ]] || die "$root is not empty"
 mkdir -p "$root"
+chmod 755 "$root"  # as / is: others than root must be able to look into it
 
 clean() {
   ((keep)) || rm -rf --one-file-system "$root"
