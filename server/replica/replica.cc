@@ -81,8 +81,8 @@ void Replica::receiving_from(raft::NodeId peer) {
 void Replica::persisted(raft::Persist persist) {
   touch();
   for (raft::Message& message : persist.sealed) ports_.send(std::move(message));
-  if (persist.cut) snapshots_.recorded(persist.cut->snapshot.index);
   node_.persisted(persist.token);
+  if (persist.cut) snapshots_.recorded(node_, persist.cut->snapshot.index);
 }
 
 bool Replica::leads() {

@@ -111,10 +111,11 @@ void SnapshotKeeper::replace_newest(const raft::SnapshotMeta& meta, uint64_t wal
   status_.error.clear();
 }
 
-void SnapshotKeeper::recorded(raft::Index index) {
+void SnapshotKeeper::recorded(raft::Node& node, raft::Index index) {
   if (recorded_ || index < newest_.index) return;
   recorded_ = true;
   status_.recorded_index = newest_.index;
+  node.compact(newest_.index, first_kept(newest_.index));
   remove_old_files();
 }
 
@@ -168,12 +169,13 @@ void SnapshotKeeper::abandon() {
   status_.in_progress = false;
 }
 
-void SnapshotKeeper::restored(const raft::SnapshotMeta& meta, uint64_t wall_us) {
+void SnapshotKeeper::restored(raft::Node& node, const raft::SnapshotMeta& meta, uint64_t wall_us) {
   status_.requested = false;
   pace_.restored(meta.index);
   held_.clear();
   replace_newest(meta, wall_us);
   ++status_.installs;
+  node.compact(meta.index, first_kept(meta.index));
 }
 
 }  // namespace raftkv::server

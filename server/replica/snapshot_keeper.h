@@ -56,10 +56,12 @@ class SnapshotKeeper {
   void abandon();
   // Ends it and waits until nothing of it moves.
   void end() { job_.reset(); }
-  // It was replaced by a snapshot from elsewhere, whose file is in the store.
-  void restored(const raft::SnapshotMeta& meta, uint64_t wall_us);
-  // The log's metadata now name the snapshot at `index` as the newest one.
-  void recorded(raft::Index index);
+  // It was replaced by a snapshot from elsewhere, whose file is in the store. What the log had of
+  // it is cut, as behind one of its own.
+  void restored(raft::Node& node, const raft::SnapshotMeta& meta, uint64_t wall_us);
+  // The log's metadata now name the snapshot at `index` as the newest one. What was not durable
+  // when the log was cut behind it is by now, and is cut too.
+  void recorded(raft::Node& node, raft::Index index);
 
   // The newest one, whose file can be sent to others. Index 0: none.
   const raft::SnapshotMeta& newest() const { return newest_; }

@@ -28,7 +28,7 @@ bool Replica::install(storage::LoadedSnapshot snapshot) {
   unapplied_.clear();
   unapplied_next_ = 0;
   state_.restore(std::move(snapshot));
-  snapshots_.restored(meta, ports_.now_wall_us());
+  snapshots_.restored(node_, meta, ports_.now_wall_us());
   if (std::exchange(awaits_dataset_, false)) node_.set_electable(true);
   return true;
 }

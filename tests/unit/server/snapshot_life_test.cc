@@ -252,5 +252,63 @@ TEST(SnapshotLife, AFollowerTakesOverTheLeadersState) {
   EXPECT_EQ(follower.replica().snapshot_status().installs, 1u);
 }
 
+TEST(SnapshotLife, WhatWasNotDurableWhenItWasTakenIsCutWhenItIs) {
+  OneNode node(every(0, 3), 3);
+  node.depose();
+  node.settle();
+  const raft::Index first = node.log_store().stats().first_index;
+  node.stop_disk();
+  for (int i = 0; i < 10; ++i) node.follow_entry(1'800'000'000'000'000);
+  node.settle();
+  const raft::Index last = node.replica().node().last_index();
+  ASSERT_EQ(node.replica().state().applied_index(), last)
+      << "a majority without this node has them";
+  ASSERT_TRUE(node.replica().request_snapshot());
+  node.settle();
+  ASSERT_EQ(node.replica().snapshot_status().index, last);
+  ASSERT_EQ(node.log_store().stats().first_index, first);
+  node.start_disk();
+  node.settle();
+  EXPECT_EQ(node.log_store().stats().first_index, last - 2) << "but for the tail";
+  EXPECT_EQ(node.log_store().stats().last_index, last);
+}
+
+TEST(SnapshotLife, WhatAnInstalledOneHoldsIsCutFromALogThatAgreesWithIt) {
+  OneNode leader(every(0));
+  write(leader, 0, 5);
+  ASSERT_TRUE(leader.replica().request_snapshot());
+  leader.settle();
+  auto snapshot = leader.read_snapshot(
+      {.term = leader.replica().node().term(), .index = leader.replica().snapshot_status().index});
+  ASSERT_TRUE(snapshot.has_value()) << snapshot.error();
+
+  OneNode follower(every(0, 3), 3);
+  const raft::Term before = follower.replica().node().term();
+  follower.depose();
+  follower.settle();
+  // It has heard of ten entries, and not yet that they are committed.
+  const raft::Node& node = follower.replica().node();
+  raft::Append append{
+      .prev_index = node.last_index(), .prev_term = before, .commit = 0, .entries = {}};
+  for (uint64_t i = 1; i <= 10; ++i) {
+    append.entries.push_back({.term = node.term(),
+                              .index = append.prev_index + i,
+                              .time_us = 1'800'000'000'000'000,
+                              .kind = raft::EntryKind::kCommands,
+                              .payload = std::make_shared<const std::string>()});
+  }
+  follower.replica().step({.from = 2, .to = 1, .term = node.term(), .body = append});
+  follower.settle();
+  raft::SnapshotMeta& meta = snapshot->facts.meta;
+  meta.term = node.term();
+  meta.index = node.last_index() - 2;
+  meta.membership = node.membership().membership;
+  const raft::Index index = meta.index;
+  ASSERT_TRUE(follower.replica().install(std::move(*snapshot)));
+  follower.settle();
+  EXPECT_EQ(follower.log_store().stats().first_index, index - 2) << "but for the tail";
+  EXPECT_EQ(follower.log_store().stats().last_index, index + 2);
+}
+
 }  // namespace
 }  // namespace raftkv
