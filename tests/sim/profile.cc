@@ -94,30 +94,107 @@ void draw_members(Faults& faults, Profile& profile) {
   profile.wipes = faults.sometimes(0.05);
 }
 
+constexpr double kShares[] = {0, 0.02, 0.1, 0.3};
+constexpr uint64_t kDelaysUs[] = {2'000, 2'000, 20'000, 100'000};
+
+// Mostly nothing but what the world is made for goes wrong, and fast enough to be seen often.
+void draw_calm(Random& random, Profile& profile) {
+  profile.delay_us_max = random.between(100, kDelaysUs[random.below(std::size(kDelaysUs))]);
+  profile.node.turn_us_max = random.between(1, 200);
+  profile.loss = profile.reorder = profile.slow_links = 0;
+  profile.partitions = profile.hunts = profile.transfers = 0;
+  if (random.chance(0.3)) return;
+  profile.crashes = profile.crashes_at_write = profile.pauses = profile.slow_nodes = 0;
+  profile.node.stops_in_turn = 0;
+  profile.disk_full = profile.disk_hangs = profile.failed_syncs = profile.damage = 0;
+  profile.changes = profile.wipes = 0;
+  profile.node.disk.sync_us_max = random.between(200, 2'000);
+  profile.node.disk.slow_chance = 0;
+}
+
 // Most worlds are hostile in many ways at once. These hunt one kind of mistake: a leader that has
 // been replaced and does not know it, while clients go on reading from it.
 void draw_stale_leaders(Random& random, Faults& faults, Profile& profile) {
+  draw_calm(random, profile);
   profile.readers = 0.6;
   profile.clients = random.between(4, 8);
   profile.hunts = 0.1 + faults.sometimes(0.2);
   profile.forsakings = 0.1 + faults.sometimes(0.3);
-  constexpr uint64_t kDelaysUs[] = {2'000, 2'000, 20'000, 100'000};
-  profile.delay_us_max = random.between(100, kDelaysUs[random.below(std::size(kDelaysUs))]);
-  profile.node.turn_us_max = random.between(1, 200);
   profile.node.stops_in_turn = random.chance(0.4) ? 0.002 : 0;
-  profile.loss = profile.reorder = 0;
   // Some are far from the others: what they hear is old, and what is heard of them.
   profile.slow_links = random.chance(0.5) ? 0.5 : 0;
+}
+
+// The same, but so seldom asked that the last it heard is from before the other one was elected.
+void draw_forsaken_leaders(Random& random, Profile& profile) {
+  draw_calm(random, profile);
+  profile.readers = 0.5;
+  profile.musing_readers = 1;
+  profile.musing_us_max = 100'000;
+  profile.restless = 0.5;
+  profile.clients = random.between(3, 6);
+  profile.node.options.raft.heartbeat_us = random.between(50'000, 200'000);
+  profile.forsakings = 0.1 + 0.1 * static_cast<double>(random.below(4));
+}
+
+// A lease rests on what followers promised without writing it down. All that is asked for is rare:
+// else who wants to lead lacks an entry that the others have.
+void draw_coups(Random& random, Profile& profile) {
+  draw_calm(random, profile);
+  profile.musing_readers = profile.musing_writers = 1;
+  profile.musing_us_max = 2'000'000;
+  profile.clients = random.between(1, 2);
+  profile.coups = 0.5;
+}
+
+// One node comes back to lead again and again, each time for a short while, so that answers to what
+// it asked in one term reach it in the next, and clients that were gone in thought meet it again.
+void draw_returning_leader(Random& random, Profile& profile) {
+  draw_calm(random, profile);
+  profile.readers = 0.4;
+  profile.musing_readers = profile.musing_writers = random.chance(0.5) ? 0.6 : 0;
+  profile.clients = random.between(2, 8);
+  profile.returns = 0.02 + 0.02 * static_cast<double>(random.below(10));
+  profile.companions = random.chance(0.5) ? 0.7 : 0;
+  profile.late = kShares[random.below(std::size(kShares))];
+  if (random.chance(0.5)) {
+    // Far away, it needs time until it has committed something.
+    profile.home_delay_us = random.between(50'000, 350'000);
+    profile.returns = 0.02;
+  }
+  // The log is cut while it still contradicts somebody's.
+  server::SnapshotLimits& limits = profile.node.options.snapshots.limits;
+  if (random.chance(0.5)) {
+    profile.node.options.entries_inflight_max = random.between(8, 32);
+    profile.node.disk.snapshot_us_max = 1'000;
+    limits.log_entries = random.between(2, 6);
+    limits.tail_entries = 0;
+  }
+}
+
+// Worlds that have one kind of leader in them that may be wrong, and little else.
+void draw_leaders(Random& random, Faults& faults, Profile& profile) {
+  const bool trusts_clocks = profile.node.read_mode == server::ReadMode::kLease;
+  if (!random.chance(trusts_clocks ? 0.8 : 0.45)) return;
+  switch (random.below(4)) {
+    case 0:
+      return draw_stale_leaders(random, faults, profile);
+    case 1:
+      if (trusts_clocks && profile.nodes > 2) return draw_coups(random, profile);
+      return draw_forsaken_leaders(random, profile);
+    default:
+      return draw_returning_leader(random, profile);
+  }
 }
 
 }  // namespace
 
 bool Profile::disturbs_clocks() const {
   return partitions > 0 || hunts > 0 || forsakings > 0 || crashes > 0 || crashes_at_write > 0 ||
-         pauses > 0 || clock_jumps > 0 || loss > 0 || reorder > 0 || slow_links > 0 ||
-         slow_nodes > 0 || node.stops_in_turn > 0 || node.disk.slow_chance > 0 || changes > 0 ||
-         disk_full > 0 || disk_hangs > 0 || failed_syncs > 0 || damage > 0 ||
-         clock_drift_ppm_max > 20'000;
+         coups > 0 || returns > 0 || late > 0 || pauses > 0 || clock_jumps > 0 || loss > 0 ||
+         reorder > 0 || slow_links > 0 || slow_nodes > 0 || node.stops_in_turn > 0 ||
+         node.disk.slow_chance > 0 || changes > 0 || disk_full > 0 || disk_hangs > 0 ||
+         failed_syncs > 0 || damage > 0 || clock_drift_ppm_max > 20'000;
 }
 
 Profile Profile::draw(Random& random) {
@@ -142,9 +219,9 @@ Profile Profile::draw(Random& random) {
   if (random.chance(0.5)) profile.node.follower_reads = server::FollowerReads::kLinearizable;
   const bool trusts_clocks = random.chance(0.35);
   if (trusts_clocks) profile.node.read_mode = server::ReadMode::kLease;
-  if (profile.nodes > 1 && random.chance(trusts_clocks ? 0.5 : 0.2)) {
-    draw_stale_leaders(random, faults, profile);
-  }
+  constexpr uint64_t kHeartbeatsUs[] = {20'000, 50'000, 50'000, 150'000};
+  profile.node.options.raft.heartbeat_us = kHeartbeatsUs[random.below(std::size(kHeartbeatsUs))];
+  if (profile.nodes > 1) draw_leaders(random, faults, profile);
   if (random.chance(0.5)) {
     profile.clock_drift_ppm_max = trusts_clocks ? kTrustedDriftPpm : kWildDriftPpm;
   }

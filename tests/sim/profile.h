@@ -15,7 +15,11 @@ struct Profile {
   size_t nodes = 3;
   size_t clients = 4;
   size_t keys = 3;
-  double readers = 0.25;  // chance that a client only reads
+  double readers = 0.25;       // chance that a client only reads
+  double musing_readers = 0;   // that such a client thinks for long
+  double musing_writers = 0;   // and that another one does
+  uint64_t musing_us_max = 0;  // for how long; 0: it differs
+  double restless = 0;  // chance that a client that writes tries another node, before each pipeline
   uint64_t duration_us = 8'000'000;
 
   // --- the network
@@ -23,10 +27,18 @@ struct Profile {
   double duplicate = 0;
   uint64_t delay_us_max = 500;
   double slow_links = 0;  // chance that a link, in one direction, takes longer than the others
+  double late = 0;        // chance that a message takes so long that it may outlive its term
   double reorder = 0;     // chance that a message takes up to 20 times as long
   double partitions = 0;
   double hunts = 0;       // a partition begins that follows the leader wherever it goes
   double forsakings = 0;  // leadership is handed over, and the old leader then hears nothing
+  // A leader is cut off, and everybody but it and one that wants to lead forgets what it promised.
+  double coups = 0;
+  double companions = 0;  // chance that a leader is cut off along with a minority
+  // Within a hundredth of a second: one node, when it leads, is replaced, and comes back.
+  double returns = 0;
+  // What is sent to that node takes so much longer.
+  uint64_t home_delay_us = 0;
 
   // --- processes
   double crashes = 0;

@@ -36,6 +36,7 @@ void Safety::after_turn(SimNode& node) {
   check_leader(node, seen);
   check_lease(node);
   check_commits(node, seen);
+  check_progress(node);
   check_state(node, seen);
   check_queues(node, seen);
   seen.leads = node.replica().node().is_leader();
@@ -178,6 +179,22 @@ bool Safety::majority_holds(const raft::Membership& membership, raft::Index inde
   };
   return of(membership.voters) &&
          (membership.outgoing_voters.empty() || of(membership.outgoing_voters));
+}
+
+// What a leader takes for replicated, its follower has: else it would count it towards a majority.
+void Safety::check_progress(const SimNode& node) {
+  const raft::Node& core = core_of(node);
+  if (!core.is_leader()) return;
+  const storage::LogState& log = node.log_store().staged_log();
+  for (const raft::PeerStatus& peer : core.status().peers) {
+    if (peer.match == 0 || peer.match + 1 < log.extent().first_index) continue;
+    // Whoever follows a newer leader may have lost it since.
+    if (nodes_[peer.id - 1]->log_store().hard_state().term > core.term()) continue;
+    if (holds(peer.id, peer.match, log.term_at(peer.match))) continue;
+    fail_(
+        fmt::format("leader {} of term {} believes that node {} holds entry {}, which it does not",
+                    node.id(), core.term(), peer.id, peer.match));
+  }
 }
 
 // What a damaged disk held once, nobody can tell: there are never so many of them that it matters.

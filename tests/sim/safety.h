@@ -65,6 +65,7 @@ class Safety {
   void check_change(const SimNode& node, const raft::Entry& entry);
   void check_commits(SimNode& node, Seen& seen);
   void check_on_majority(const SimNode& node, const Seen& seen, raft::Index index);
+  void check_progress(const SimNode& node);
   void check_state(SimNode& node, Seen& seen);
   void check_queues(SimNode& node, const Seen& seen);
   void check_vote(const raft::Message& message);

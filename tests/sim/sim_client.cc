@@ -20,13 +20,22 @@ bool is_refusal(const Reply& reply) {
 
 }  // namespace
 
-SimClient::Character SimClient::Character::draw(Random& random, double readers) {
+SimClient::Character SimClient::Character::draw(Random& random, const Profile& profile) {
   constexpr uint64_t kPatienceUs[] = {60'000, 300'000, 1'500'000};
+  constexpr uint64_t kMusingUs[] = {30'000, 100'000, 500'000, 2'000'000};
   Character character;
   character.stays_anywhere = random.chance(0.2);
-  character.only_reads = !character.stays_anywhere && random.chance(readers);
+  character.only_reads = !character.stays_anywhere && random.chance(profile.readers);
   if (character.stays_anywhere || random.chance(0.5)) character.wanders = 0.2;
   if (random.chance(0.5)) character.think_us_max = 2'000;
+  if (random.chance(character.only_reads ? profile.musing_readers : profile.musing_writers)) {
+    character.think_us_max = profile.musing_us_max != 0
+                                 ? profile.musing_us_max
+                                 : kMusingUs[random.below(std::size(kMusingUs))];
+  } else if (!character.only_reads && profile.restless > 0) {
+    character.wanders = profile.restless;
+    character.think_us_max = 2'000;
+  }
   character.patience_us = kPatienceUs[random.below(std::size(kPatienceUs))];
   return character;
 }

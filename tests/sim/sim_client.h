@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "server/replica/session.h"
+#include "tests/sim/profile.h"
 #include "tests/sim/sim_node.h"
 #include "tests/sim/trace.h"
 #include "tests/sim/workload.h"
@@ -37,8 +38,7 @@ class SimClient final : public server::SessionOwner {
     uint64_t think_us_max = 20'000;    // between two pipelines
     uint64_t patience_us = 1'500'000;  // with a pipeline, until it gives the connection up
 
-    // `readers`: chance that it only reads.
-    static Character draw(Random& random, double readers);
+    static Character draw(Random& random, const Profile& profile);
   };
 
   SimClient(World& world, const Trace& trace, uint64_t number, std::vector<SimNode*> nodes,
@@ -50,6 +50,7 @@ class SimClient final : public server::SessionOwner {
   // From now on it waits for what it asked, where it asked it.
   void calm_down() {
     character_.wanders = 0;
+    character_.think_us_max = Character().think_us_max;
     // The slowest disks and links of all make a commit take seconds.
     character_.patience_us = 4 * Character().patience_us;
   }

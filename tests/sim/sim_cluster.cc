@@ -17,6 +17,7 @@ namespace {
 constexpr uint64_t kHoldFactor = 4;
 constexpr uint64_t kProgressUs = 15'000'000;
 constexpr uint64_t kSlowLinkUsMax = 250'000;
+constexpr uint64_t kLateTimeouts = 6;  // a late message takes at most so many election timeouts
 constexpr uint64_t kSlowTurnUsMax = 20'000;
 // How long replicas may take to agree when nobody sends anything any more.
 constexpr uint64_t kAgreementUs = 30'000'000;
@@ -50,10 +51,12 @@ SimCluster::SimCluster(uint64_t seed, Profile profile)
       link_delay_us_[{from.id, to.id}] = world_.random().below(kSlowLinkUsMax);
     }
   }
+  home_ = world_.random().between(1, profile_.nodes);
+  for (const server::Member& from : all) link_delay_us_[{from.id, home_}] += profile_.home_delay_us;
   std::vector<SimNode*> nodes;
   for (auto& node : nodes_) nodes.push_back(node.get());
   for (size_t i = 0; i < profile_.clients; ++i) {
-    auto character = SimClient::Character::draw(world_.random(), profile_.readers);
+    auto character = SimClient::Character::draw(world_.random(), profile_);
     // Somebody must write, else nothing tells whether the cluster makes progress.
     if (i == 0) character.stays_anywhere = character.only_reads = false;
     clients_.push_back(std::make_unique<SimClient>(
@@ -138,6 +141,10 @@ void SimCluster::fail(std::string what) {
 void SimCluster::route(raft::Message message) {
   ++totals_.messages;
   safety_.sent(message);
+  if (message.from == forsaken_ && std::holds_alternative<raft::TimeoutNow>(message.body)) {
+    forsaken_ = 0;
+    if (faults_on_) deafen(message.from);
+  }
   Random& random = world_.random();
   if (faults_on_ && random.chance(profile_.loss)) {
     ++totals_.lost;
@@ -157,6 +164,10 @@ void SimCluster::route(raft::Message message) {
     if (faults_on_ && random.chance(profile_.reorder)) {
       delay *= random.between(1, 20);
       ++totals_.reordered;
+    }
+    if (faults_on_ && random.chance(profile_.late)) {
+      delay += random.below(kLateTimeouts * profile_.node.options.raft.election_timeout_us);
+      ++totals_.late;
     }
     world_.after(delay, [this, bytes, from = message.from, to = message.to] {
       if (cuts_in_flight_ && cut_.contains({from, to})) {
@@ -294,9 +305,15 @@ std::string SimCluster::check_values(SimNode& node) {
 }
 
 void SimCluster::play() {
+  trace_.say(
+      "{} nodes, {} clients, reads by {}; node {} comes back (chance {}), {} us away; late {}",
+      profile_.nodes, profile_.clients,
+      profile_.node.read_mode == server::ReadMode::kLease ? "lease" : "rounds", home_,
+      profile_.returns, profile_.home_delay_us, profile_.late);
   for (uint64_t id : were_added_) nodes_[id - 1]->start();
   for (auto& client : clients_) client->start();
   fault_tick();
+  return_tick();
   const uint64_t end = world_.now_us() + profile_.duration_us;
   while (failure_.empty() && world_.step(end)) {
   }

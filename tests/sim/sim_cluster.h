@@ -59,11 +59,14 @@ class SimCluster {
     uint64_t lost = 0;      // at random; of the messages
     uint64_t duplicated = 0;
     uint64_t reordered = 0;
+    uint64_t late = 0;     // by several election timeouts, at most
     uint64_t cut_off = 0;  // by a partition
     uint64_t partitions = 0;
     uint64_t one_way = 0;  // of these
     uint64_t hunts = 0;
     uint64_t forsakings = 0;
+    uint64_t coups = 0;
+    uint64_t returns = 0;
     uint64_t crashes = 0;
     uint64_t crashes_at_write = 0;
     uint64_t pauses = 0;
@@ -112,6 +115,10 @@ class SimCluster {
   void hunt_leader();
   void hunt_tick();
   void forsake_leader();
+  void deafen(uint64_t id);
+  void coup();
+  void forget_promises(uint64_t leader, uint64_t pretender);
+  void return_tick();
   void mend();
   void tell_cuts(const char* why) const;
 
@@ -141,6 +148,9 @@ class SimCluster {
   bool cuts_in_flight_ = true;                   // what was on its way is lost, too
   uint64_t hunt_ends_us_ = 0;                    // until then the leader is cut off, whoever it is
   uint64_t hunted_ = 0;
+  uint64_t forsaken_ = 0;      // hears nothing from when it tells somebody to lead
+  uint64_t coup_ends_us_ = 0;  // until then one is under way
+  uint64_t home_ = 0;          // the node to which leadership returns
   std::map<std::pair<uint64_t, uint64_t>, uint64_t> link_delay_us_;
   bool faults_on_ = true;
   raft::MembershipAt members_;     // the newest that is committed, as far as any node knows

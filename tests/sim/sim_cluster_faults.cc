@@ -12,6 +12,8 @@ namespace {
 constexpr uint64_t kFaultTickUs = 100'000;
 // How often whoever hunts the leader looks where it is.
 constexpr uint64_t kHuntTickUs = 10'000;
+// A process that dies and is started at once.
+constexpr uint64_t kRestartUsMax = 20'000;
 constexpr int64_t kClockJumpUsMax = 3'600'000'000;
 
 }  // namespace
@@ -23,6 +25,7 @@ void SimCluster::fault_tick() {
   if (random.chance(profile_.partitions)) partition();
   if (random.chance(profile_.hunts) && world_.now_us() >= hunt_ends_us_) hunt_leader();
   if (random.chance(profile_.forsakings)) forsake_leader();
+  if (random.chance(profile_.coups)) coup();
   if (!cut_.empty() && random.chance(0.1)) mend();
   follow_membership();
   if (random.chance(profile_.changes)) change_members();
@@ -161,14 +164,23 @@ void SimCluster::partition() {
   tell_cuts("the nodes are parted");
 }
 
-// The case in which two nodes take themselves for the leader.
+// The case in which two nodes take themselves for the leader. With companions, less than half of
+// all, it goes on making a log that the others do not know.
 void SimCluster::isolate(const SimNode& node) {
-  const bool hears = world_.random().chance(0.3);
-  const bool speaks = !hears && world_.random().chance(0.3);
+  Random& random = world_.random();
+  std::set<uint64_t> side = {node.id()};
+  while (2 * (side.size() + 1) < profile_.nodes && random.chance(profile_.companions)) {
+    side.insert(random.between(1, profile_.nodes));
+  }
+  const bool hears = random.chance(0.3);
+  const bool speaks = !hears && random.chance(0.3);
   if (hears || speaks) ++totals_.one_way;
-  for (auto& other : nodes_) {
-    if (!speaks) cut_.insert({node.id(), other->id()});
-    if (!hears) cut_.insert({other->id(), node.id()});
+  for (uint64_t inside : side) {
+    for (auto& other : nodes_) {
+      if (side.contains(other->id())) continue;
+      if (!speaks) cut_.insert({inside, other->id()});
+      if (!hears) cut_.insert({other->id(), inside});
+    }
   }
 }
 
@@ -201,12 +213,71 @@ void SimCluster::forsake_leader() {
   if (leads == nullptr || leads->paused()) return;
   ++totals_.forsakings;
   trace_.say("node {} is asked to hand over leadership, and will be deaf", leads->id());
+  forsaken_ = leads->id();
   leads->enqueue([leads] { leads->replica().transfer(0); });
-  world_.after(world_.random().below(4 * profile_.delay_us_max), [this, id = leads->id()] {
-    if (!faults_on_) return;
-    for (auto& other : nodes_) cut_.insert({other->id(), id});
-    tell_cuts("the leader is deaf");
-  });
+}
+
+void SimCluster::deafen(uint64_t id) {
+  for (auto& other : nodes_) cut_.insert({other->id(), id});
+  tell_cuts("the leader is deaf");
+}
+
+// One that has heard nothing of the leader for long is refused by all others, who do hear of it.
+// Then they hear nothing of it either, and are started anew: what they promised it without writing
+// it down, they must keep all the same while its lease lasts.
+void SimCluster::coup() {
+  SimNode* const leads = leader();
+  if (leads == nullptr || world_.now_us() < coup_ends_us_) return;
+  const uint64_t pretender = world_.random().between(1, profile_.nodes);
+  if (pretender == leads->id()) return;
+  ++totals_.coups;
+  cut_.clear();
+  cuts_in_flight_ = false;
+  cut_.insert({leads->id(), pretender});
+  cut_.insert({pretender, leads->id()});
+  tell_cuts("one hears nothing of the leader");
+  // Time enough for it to want to lead.
+  const uint64_t timeout = profile_.node.options.raft.election_timeout_us;
+  const uint64_t patience = timeout + world_.random().below(2 * timeout);
+  coup_ends_us_ = world_.now_us() + patience + 2 * timeout;
+  world_.after(patience, [this, id = leads->id(), pretender] { forget_promises(id, pretender); });
+}
+
+void SimCluster::forget_promises(uint64_t leader, uint64_t pretender) {
+  if (!faults_on_) return;
+  for (auto& node : nodes_) {
+    if (node->id() == leader) continue;
+    cut_.insert({leader, node->id()});
+    cut_.insert({node->id(), leader});
+    if (node->id() == pretender || !node->up()) continue;
+    ++totals_.crashes;
+    node->crash();
+    world_.after(world_.random().below(kRestartUsMax), [this, &node] {
+      if (!node->up() && !retired_.contains(node->id()) && !is_lost(*node)) node->start();
+    });
+  }
+  tell_cuts("all but one start anew, without the leader");
+}
+
+// The node that always comes back is sent away when it leads, by asking it or by cutting it off,
+// and is brought back when somebody else does.
+void SimCluster::return_tick() {
+  if (!faults_on_ || profile_.returns == 0) return;
+  world_.after(kHuntTickUs, [this] { return_tick(); });
+  Random& random = world_.random();
+  SimNode* const leads = leader();
+  if (!random.chance(profile_.returns) || leads == nullptr || !nodes_[home_ - 1]->up()) return;
+  if (leads->id() != home_) {
+    ++totals_.returns;
+    mend();
+    trace_.say("node {} is asked to hand over to node {}", leads->id(), home_);
+    return leads->enqueue([leads, home = home_] { leads->replica().transfer(home); });
+  }
+  if (!cut_.empty()) return;
+  if (random.chance(0.4)) return leads->enqueue([leads] { leads->replica().transfer(0); });
+  cuts_in_flight_ = random.chance(0.3);
+  isolate(*leads);
+  tell_cuts("the leader is to come back");
 }
 
 }  // namespace raftkv::sim

@@ -40,11 +40,14 @@ constexpr Count kMessages[] = {
     {&Totals::lost, "lost"},
     {&Totals::duplicated, "duplicated"},
     {&Totals::reordered, "out of order"},
+    {&Totals::late, "late by election timeouts"},
     {&Totals::cut_off, "behind a partition"},
     {&Totals::partitions, "partitions"},
     {&Totals::one_way, "one-way"},
     {&Totals::hunts, "that followed the leader"},
     {&Totals::forsakings, "leaders deaf after a hand-over"},
+    {&Totals::coups, "leaders whose followers forgot them"},
+    {&Totals::returns, "hand-overs to who led before"},
 };
 constexpr Count kProcesses[] = {
     {&Totals::crashes, "crashes"},
