@@ -24,6 +24,7 @@ std::string unchanged(const MembersView&) {
 
 std::string names_of(const MembersView& view) {
   std::vector<std::string> names;
+  names.reserve(view.members.size());
   for (const MemberView& member : view.members) names.push_back(fmt::format("{}", member.id));
   return fmt::format("{}", fmt::join(names, ", "));
 }

@@ -36,4 +36,4 @@ fi
 # Precompiled headers and GCC's own warning flags mean nothing to clang.
 printf '%s\0' "${files[@]}" |
   xargs -0 -n 1 -P 2 clang-tidy-19 -p "$build" --quiet --extra-arg=-Wno-unknown-warning-option \
-    --extra-arg=-Wno-unused-command-line-argument
+    --extra-arg=-Wno-unused-command-line-argument --extra-arg=-Wno-deprecated-declarations

@@ -53,7 +53,8 @@ void AppendOnly::count(uint32_t number, int change) {
                                : static_cast<int64_t>(cells_.content_bytes(seen_[number])),
                        seen_[number]};
   const auto place = open_.try_emplace(sized, 0).first;
-  if ((place->second += change) == 0) open_.erase(place);
+  place->second += change;
+  if (place->second == 0) open_.erase(place);
 }
 
 bool AppendOnly::may_enter(StateId state, uint32_t number) const {
@@ -62,7 +63,8 @@ bool AppendOnly::may_enter(StateId state, uint32_t number) const {
     auto least = open_.begin();
     // What the operation itself must find, it has found.
     const bool own = number != UINT32_MAX && seen_[number] == least->first.second;
-    if (own && least->second == 1 && ++least == open_.end()) return true;
+    if (own && least->second == 1) ++least;
+    if (least == open_.end()) return true;
     return cells_.integer(state).value_or(0) <= least->first.first;
   }
   // The shortest one must still be reached, the longest one tells the most about the order.

@@ -198,7 +198,7 @@ class Explainer {
   }
   static bool writes_other(const Action& action, CellId value) {
     if (action.kind == ActionKind::kDel) return value != kAbsent;
-    if (action.kind == ActionKind::kCas && !(action.has_result && action.result == 1)) return false;
+    if (action.kind == ActionKind::kCas && (!action.has_result || action.result != 1)) return false;
     return (action.kind == ActionKind::kSet || action.kind == ActionKind::kCas) &&
            action.value != value;
   }

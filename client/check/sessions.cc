@@ -186,7 +186,7 @@ class KeySessions {
   bool writes(const Action& action) const {
     if (action.kind == ActionKind::kSet) return true;
     // One that was not told whether it swapped may have.
-    return action.kind == ActionKind::kCas && !(action.has_result && action.result == 0);
+    return action.kind == ActionKind::kCas && (!action.has_result || action.result != 0);
   }
 
   std::optional<StaleViolation> check_written() const {

@@ -9,7 +9,7 @@ constexpr size_t kValueShown = 40;
 
 std::string command_of(const History& history, const Action& action) {
   const CellTable& cells = history.cells;
-  const std::string name = name_of(action.kind);
+  std::string name = name_of(action.kind);
   switch (action.kind) {
     case ActionKind::kSet:
     case ActionKind::kAppend:
