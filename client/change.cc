@@ -12,6 +12,7 @@ namespace {
 using Failure = ClusterChange::Failure;
 using Kind = ClientError::Kind;
 
+// Between two questions to the cluster, until the deadline: nothing tells a client of the end.
 constexpr std::chrono::milliseconds kPause{100};
 
 std::unexpected<Failure> failure(Kind kind, std::string text) {

@@ -24,6 +24,7 @@ constexpr uint64_t kPartBytes = uint64_t{1} << 20;  // what a node sends at a ti
 constexpr size_t kPartsAhead = 4;                   // asked for before the first has come
 constexpr int kStartsMax = 3;
 constexpr std::chrono::milliseconds kConnectTimeout{3000};
+// Before a lost connection is tried again, while patience lasts.
 constexpr std::chrono::milliseconds kPause{200};
 constexpr std::string_view kGoneCode = "NOSNAPSHOT";
 

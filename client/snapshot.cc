@@ -21,6 +21,7 @@ namespace {
 using Failure = std::unexpected<std::string>;
 
 constexpr std::chrono::milliseconds kPatience{1000};  // with one node that may be down
+// Between two questions to the nodes, until the deadline.
 constexpr std::chrono::milliseconds kPause{100};
 constexpr std::chrono::milliseconds kLookEvery{200};
 
