@@ -305,6 +305,7 @@ std::vector<PeerStatus> Leader::peer_status() const {
                       .snapshotting = peer.mode() == Progress::Mode::kSnapshot,
                       .active = active(peer),
                       .silent_us = core_.now - peer.last_heard(),
+                      .round = peer.answered_round(),
                       .inflight_messages = peer.inflight_messages()});
   }
   return status;

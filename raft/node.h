@@ -135,6 +135,7 @@ struct PeerStatus {
   bool snapshotting = false;  // a snapshot is on its way to it
   bool active = false;        // heard from within an election timeout
   uint64_t silent_us = 0;     // since its last answer
+  uint64_t round = 0;         // the newest round of heartbeats of this term that it has answered
   size_t inflight_messages = 0;
 };
 

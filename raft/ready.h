@@ -19,7 +19,8 @@ struct PersistToken {
   Index last_index = 0;
 };
 
-// What a write does to the log's beginning. Carried out before the write's entries are appended.
+// What a write does to the log's beginning. A cut that replaces the log is carried out before the
+// write's entries are appended; any other one after, for its snapshot may stand for some of them.
 struct LogCut {
   // The snapshot that stands for what is dropped. Its file is durable already (the host saw to that
   // before it told the core); this write records it as the newest one.

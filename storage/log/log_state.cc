@@ -40,8 +40,10 @@ LogState::LogState(const LogExtent& extent, Terms terms, Snapshots snapshots)
       snapshots_(std::make_shared<const Snapshots>(std::move(snapshots))) {}
 
 void LogState::apply(const raft::Persist& persist) {
-  if (persist.cut) cut(*persist.cut);
+  const bool begins_anew = persist.cut && persist.cut->replaces_log;
+  if (begins_anew) cut(*persist.cut);
   if (!persist.entries.empty()) append(persist.entries);
+  if (persist.cut && !begins_anew) cut(*persist.cut);
   if (extent_.last_index >= extent_.lost_up_to) extent_.lost_up_to = 0;
 }
 

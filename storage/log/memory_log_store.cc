@@ -105,7 +105,6 @@ void MemoryLogStore::apply(const raft::Persist& persist) {
   if (persist.cut && persist.cut->replaces_log) {
     truncate_from(synced_.extent().first_index);
   }
-  if (persist.cut && !persist.cut->replaces_log) drop_to(persist.cut->first_index);
   if (!persist.entries.empty()) {
     if (!entries_.empty()) truncate_from(persist.entries.front().index);
     for (const raft::Entry& entry : persist.entries) {
@@ -113,6 +112,7 @@ void MemoryLogStore::apply(const raft::Persist& persist) {
       entries_.push_back(entry);
     }
   }
+  if (persist.cut && !persist.cut->replaces_log) drop_to(persist.cut->first_index);
   synced_.apply(persist);
 }
 

@@ -345,6 +345,24 @@ TEST_P(LogStoreContract, ACutAndTheEntriesOfItsPersistAreOneWrite) {
                                          describe(entry(6, 3)), describe(entry(7, 3))));
 }
 
+// A follower is sent entries and a snapshot that agrees with them at once.
+TEST_P(LogStoreContract, ASnapshotMayStandForEntriesOfItsOwnWrite) {
+  start();
+  fill(store(), 5);
+  write(store(), Write().append(5, 2).append(6, 2).append(7, 2).cut(6, 2, 3));
+  EXPECT_EQ(store().stats().first_index, 3);
+  const Contents found = world_->reopened_contents();
+  EXPECT_EQ(found.first_index, 3);
+  EXPECT_THAT(found.entries,
+              ElementsAre(describe(entry(3, 1)), describe(entry(4, 1)), describe(entry(5, 2)),
+                          describe(entry(6, 2)), describe(entry(7, 2))));
+  write(store(), Write().append(8, 2).append(9, 3).cut(9, 3, 8));
+  const raft::Restored restored = world_->reopen();
+  EXPECT_EQ(restored.snapshot, snapshot(9, 3));
+  EXPECT_EQ(restored.first_index, 8);
+  EXPECT_EQ(restored.base_term, 2);
+}
+
 TEST_P(LogStoreContract, AnInstalledSnapshotBeginsTheLogAnewBehindIt) {
   start();
   fill(store(), 5);

@@ -44,7 +44,7 @@ Pipeline Accounts::next(Random& random) {
   if (phase_ == Phase::kDeciding) return decide(random);
   // The reads of a watched transfer failed: begin anew.
   phase_ = Phase::kIdle;
-  if (random.chance(0.4)) return watch_and_read(random);
+  if (random.chance(watches_)) return watch_and_read(random);
   Pipeline pipeline;
   for (size_t count = random.between(1, 3); count > 0; --count) {
     random.chance(0.5) ? add_read(pipeline) : add_transfer(pipeline, random);

@@ -13,6 +13,8 @@ namespace raftkv::sim {
 class Accounts final : public Workload {
  public:
   static constexpr size_t kAccounts = 4;
+  // `watches`: chance that it begins a watched transfer, not one that needs no reading.
+  explicit Accounts(double watches = 0.4) : watches_(watches) {}
   static std::string key(uint64_t account);
   static std::string check_sum(const Reply& values);
   static std::string check_final(const FinalValue& value_of);
@@ -30,6 +32,7 @@ class Accounts final : public Workload {
   Pipeline watch_and_read(Random& random);
   Pipeline decide(Random& random);
 
+  const double watches_;
   Phase phase_ = Phase::kIdle;
   std::map<std::string, int64_t> seen_;
 };

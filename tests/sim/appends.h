@@ -51,6 +51,7 @@ class StaleReads final : public Workload {
  public:
   StaleReads(AppendHistory& history, size_t keys) : history_(history), keys_(keys) {}
   Pipeline next(Random& random) override;
+  bool reads_stale() const override { return true; }
   void disconnected() override;
 
  private:

@@ -1,5 +1,6 @@
 #include "tests/sim/profile.h"
 
+#include <algorithm>
 #include <iterator>
 
 namespace raftkv::sim {
@@ -97,19 +98,23 @@ void draw_members(Faults& faults, Profile& profile) {
 constexpr double kShares[] = {0, 0.02, 0.1, 0.3};
 constexpr uint64_t kDelaysUs[] = {2'000, 2'000, 20'000, 100'000};
 
-// Mostly nothing but what the world is made for goes wrong, and fast enough to be seen often.
-void draw_calm(Random& random, Profile& profile) {
-  profile.delay_us_max = random.between(100, kDelaysUs[random.below(std::size(kDelaysUs))]);
-  profile.node.turn_us_max = random.between(1, 200);
-  profile.loss = profile.reorder = profile.slow_links = 0;
-  profile.partitions = profile.hunts = profile.transfers = 0;
-  if (random.chance(0.3)) return;
+// No process, disk or membership fails.
+void spare_nodes(Random& random, Profile& profile) {
   profile.crashes = profile.crashes_at_write = profile.pauses = profile.slow_nodes = 0;
   profile.node.stops_in_turn = 0;
   profile.disk_full = profile.disk_hangs = profile.failed_syncs = profile.damage = 0;
   profile.changes = profile.wipes = 0;
   profile.node.disk.sync_us_max = random.between(200, 2'000);
   profile.node.disk.slow_chance = 0;
+}
+
+// Mostly nothing but what the world is made for goes wrong, and fast enough to be seen often.
+void draw_calm(Random& random, Profile& profile) {
+  profile.delay_us_max = random.between(100, kDelaysUs[random.below(std::size(kDelaysUs))]);
+  profile.node.turn_us_max = random.between(1, 200);
+  profile.loss = profile.reorder = profile.slow_links = 0;
+  profile.partitions = profile.hunts = profile.transfers = 0;
+  if (random.chance(0.7)) spare_nodes(random, profile);
 }
 
 // Most worlds are hostile in many ways at once. These hunt one kind of mistake: a leader that has
@@ -172,6 +177,57 @@ void draw_returning_leader(Random& random, Profile& profile) {
   }
 }
 
+// What it made with a minority is acknowledged late, by those who have heard of nothing since: they
+// stay cut off when it comes back.
+void draw_estranged(Random& random, Profile& profile) {
+  spare_nodes(random, profile);
+  profile.nodes = std::max<size_t>(profile.nodes, 5);
+  profile.delay_us_max = 2'000;
+  profile.home_delay_us = 0;
+  profile.returns = 0.05;
+  profile.companions = 0.9;
+  profile.estranged = 0.8;
+  profile.goes_willingly = 0.1;
+  profile.readers = profile.musing_writers = 0.1;
+  profile.late = 0;
+  profile.home_late = 0.4;
+}
+
+// The next one it hands over to is the last it hears of, but for what was on its way.
+void draw_deaf(Random& random, Profile& profile) {
+  spare_nodes(random, profile);
+  profile.deaf_returns = 0.7;
+  profile.late = 0;
+  profile.home_late = 0.4;
+}
+
+// What the others promise a leader is old when it hears of it.
+void draw_distant(Random& random, Profile& profile) {
+  spare_nodes(random, profile);
+  // Of many, somebody soon wants to lead.
+  profile.nodes = std::max<size_t>(profile.nodes, 5);
+  profile.delay_us_max = 2'000;
+  profile.home_delay_us = 0;
+  profile.leader_delay_us = random.between(150'000, 300'000);
+  profile.returns = 0.03;
+  profile.goes_willingly = 0.1;
+  profile.late = 0;
+}
+
+// Clients read in one of its terms what somebody else writes before they write it in the next.
+void draw_bankers(Random& random, Profile& profile) {
+  spare_nodes(random, profile);
+  profile.nodes = std::max<size_t>(profile.nodes, 3);
+  profile.clients = random.between(5, 8);
+  profile.bankers = 0.5;
+  profile.readers = profile.musing_writers = 0;
+  profile.delay_us_max = 2'000;
+  profile.home_delay_us = 0;
+  profile.returns = 0.05 + 0.01 * static_cast<double>(random.below(5));
+  profile.goes_willingly = 1;
+  profile.late = 0;
+}
+
 // Worlds that have one kind of leader in them that may be wrong, and little else.
 void draw_leaders(Random& random, Faults& faults, Profile& profile) {
   const bool trusts_clocks = profile.node.read_mode == server::ReadMode::kLease;
@@ -183,7 +239,22 @@ void draw_leaders(Random& random, Faults& faults, Profile& profile) {
       if (trusts_clocks && profile.nodes > 2) return draw_coups(random, profile);
       return draw_forsaken_leaders(random, profile);
     default:
-      return draw_returning_leader(random, profile);
+      draw_returning_leader(random, profile);
+      break;
+  }
+  switch (random.below(trusts_clocks ? 8 : 6)) {
+    case 0:
+      return draw_bankers(random, profile);
+    case 1:
+    case 2:
+      return draw_estranged(random, profile);
+    case 3:
+      return draw_deaf(random, profile);
+    case 6:
+    case 7:
+      return draw_distant(random, profile);
+    default:
+      return;
   }
 }
 
@@ -191,10 +262,11 @@ void draw_leaders(Random& random, Faults& faults, Profile& profile) {
 
 bool Profile::disturbs_clocks() const {
   return partitions > 0 || hunts > 0 || forsakings > 0 || crashes > 0 || crashes_at_write > 0 ||
-         coups > 0 || returns > 0 || late > 0 || pauses > 0 || clock_jumps > 0 || loss > 0 ||
-         reorder > 0 || slow_links > 0 || slow_nodes > 0 || node.stops_in_turn > 0 ||
-         node.disk.slow_chance > 0 || changes > 0 || disk_full > 0 || disk_hangs > 0 ||
-         failed_syncs > 0 || damage > 0 || clock_drift_ppm_max > 20'000;
+         coups > 0 || returns > 0 || late > 0 || home_late > 0 || leader_delay_us > 0 ||
+         pauses > 0 || clock_jumps > 0 || loss > 0 || reorder > 0 || slow_links > 0 ||
+         slow_nodes > 0 || node.stops_in_turn > 0 || node.disk.slow_chance > 0 || changes > 0 ||
+         disk_full > 0 || disk_hangs > 0 || failed_syncs > 0 || damage > 0 ||
+         clock_drift_ppm_max > 20'000;
 }
 
 Profile Profile::draw(Random& random) {

@@ -19,6 +19,9 @@ struct Profile {
   double musing_readers = 0;   // that such a client thinks for long
   double musing_writers = 0;   // and that another one does
   uint64_t musing_us_max = 0;  // for how long; 0: it differs
+  // That a client that writes does nothing but watched transfers, thinking for long between the
+  // reading and the writing.
+  double bankers = 0;
   double restless = 0;  // chance that a client that writes tries another node, before each pipeline
   uint64_t duration_us = 8'000'000;
 
@@ -37,8 +40,15 @@ struct Profile {
   double companions = 0;  // chance that a leader is cut off along with a minority
   // Within a hundredth of a second: one node, when it leads, is replaced, and comes back.
   double returns = 0;
-  // What is sent to that node takes so much longer.
+  // That who was cut off along with it stays cut off when it comes back, and that the next one it
+  // hands over to is the last it hears of.
+  double estranged = 0;
+  double deaf_returns = 0;
+  double goes_willingly = 0.4;  // that it is asked to go, else it is cut off
+  // What is sent to that node takes so much longer; and the chance that it may outlive its term.
   uint64_t home_delay_us = 0;
+  double home_late = 0;
+  uint64_t leader_delay_us = 0;  // what is sent to any leader takes so much longer
 
   // --- processes
   double crashes = 0;

@@ -21,6 +21,15 @@ const raft::Node& core_of(const SimNode& node) {
   return const_cast<SimNode&>(node).replica().node();
 }
 
+// Whether it is true of more than half of the voters; while the membership changes, of both halves.
+bool majority(const raft::Membership& membership, const std::function<bool(raft::NodeId)>& is) {
+  const auto of = [&is](const std::vector<raft::NodeId>& voters) {
+    return 2 * static_cast<size_t>(std::ranges::count_if(voters, is)) > voters.size();
+  };
+  return of(membership.voters) &&
+         (membership.outgoing_voters.empty() || of(membership.outgoing_voters));
+}
+
 }  // namespace
 
 void Safety::after_turn(SimNode& node) {
@@ -56,6 +65,7 @@ void Safety::check_leader(SimNode& node, Seen& seen) {
   }
   if (!fresh) return;
   if (on_leader) on_leader(node);
+  check_election(node, seen);
   // Leader completeness: what was committed in an earlier term stands in its log.
   const storage::LogState& log = node.log_store().staged_log();
   for (auto at = committed_.rbegin(); at != committed_.rend(); ++at) {
@@ -69,6 +79,25 @@ void Safety::check_leader(SimNode& node, Seen& seen) {
                       node.id(), core.term(), index, entry.term, entry.in_term));
     }
   }
+}
+
+// A majority voted for it, in its term (Raft paper 5.2): a leader elected otherwise does no harm
+// until somebody else is elected by the same luck.
+void Safety::check_election(const SimNode& node, const Seen& seen) {
+  const raft::Node& core = core_of(node);
+  if (majority_chose(core.membership().membership, node.id(), core.term())) return;
+  const raft::Membership& before = seen.membership.membership;
+  if (!before.voters.empty() && majority_chose(before, node.id(), core.term())) return;
+  fail_(
+      fmt::format("node {} leads in term {}, for which no majority voted", node.id(), core.term()));
+}
+
+bool Safety::majority_chose(const raft::Membership& membership, raft::NodeId leader,
+                            raft::Term term) const {
+  return majority(membership, [&](raft::NodeId id) {
+    const auto vote = votes_.find({term, id});
+    return id == leader || (vote != votes_.end() && vote->second == leader);
+  });
 }
 
 // While a lease lasts, by the clock of who holds it, nobody else leads.
@@ -172,21 +201,23 @@ void Safety::check_on_majority(const SimNode& node, const Seen& seen, raft::Inde
 
 bool Safety::majority_holds(const raft::Membership& membership, raft::Index index,
                             raft::Term term) const {
-  const auto of = [&](const std::vector<raft::NodeId>& voters) {
-    const auto count =
-        std::ranges::count_if(voters, [&](raft::NodeId id) { return holds(id, index, term); });
-    return 2 * static_cast<size_t>(count) > voters.size();
-  };
-  return of(membership.voters) &&
-         (membership.outgoing_voters.empty() || of(membership.outgoing_voters));
+  return majority(membership, [&](raft::NodeId id) { return holds(id, index, term); });
 }
 
-// What a leader takes for replicated, its follower has: else it would count it towards a majority.
+// What a leader takes for replicated, its follower has, and what it takes for answered, that one
+// has answered in this term: else it would count it towards a majority.
 void Safety::check_progress(const SimNode& node) {
   const raft::Node& core = core_of(node);
   if (!core.is_leader()) return;
   const storage::LogState& log = node.log_store().staged_log();
   for (const raft::PeerStatus& peer : core.status().peers) {
+    const auto answered = answered_.find({core.term(), peer.id});
+    if (peer.round > (answered == answered_.end() ? 0 : answered->second)) {
+      fail_(
+          fmt::format("leader {} of term {} believes that node {} answered round {}, which it "
+                      "did not in that term",
+                      node.id(), core.term(), peer.id, peer.round));
+    }
     if (peer.match == 0 || peer.match + 1 < log.extent().first_index) continue;
     // Whoever follows a newer leader may have lost it since.
     if (nodes_[peer.id - 1]->log_store().hard_state().term > core.term()) continue;
@@ -228,6 +259,9 @@ void Safety::sent(const raft::Message& message) {
       fail_(fmt::format("node {} acknowledges entry {}, but has synced {}", message.from,
                         answer->match, disk.synced_log().extent().last_index));
     }
+  } else if (const auto* beat = std::get_if<raft::HeartbeatReply>(&message.body)) {
+    uint64_t& newest = answered_[{message.term, message.from}];
+    newest = std::max(newest, beat->round);
   } else if (std::holds_alternative<raft::TimeoutNow>(message.body)) {
     const SimNode& to = *nodes_[message.to - 1];
     if (to.sound() && !lost_(to) &&

@@ -29,6 +29,8 @@ class Safety {
   // `message` leaves its sender's process.
   void sent(const raft::Message& message);
 
+  // The last entry that is known to be committed: whoever asks from now on must see it.
+  raft::Index committed() const { return committed_.empty() ? 0 : committed_.rbegin()->first; }
   uint64_t states() const { return states_; }
   uint64_t leaders() const { return leader_of_term_.size(); }
   // Called for each new leader.
@@ -68,9 +70,12 @@ class Safety {
   void check_progress(const SimNode& node);
   void check_state(SimNode& node, Seen& seen);
   void check_queues(SimNode& node, const Seen& seen);
+  void check_election(const SimNode& node, const Seen& seen);
   void check_vote(const raft::Message& message);
   bool holds(raft::NodeId id, raft::Index index, raft::Term term) const;
   bool majority_holds(const raft::Membership& membership, raft::Index index, raft::Term term) const;
+  bool majority_chose(const raft::Membership& membership, raft::NodeId leader,
+                      raft::Term term) const;
 
   const Nodes& nodes_;
   std::function<bool(const SimNode&)> lost_;
@@ -81,6 +86,8 @@ class Safety {
   // What was once true and must stay so.
   std::map<raft::Term, raft::NodeId> leader_of_term_;
   std::map<std::pair<raft::Term, raft::NodeId>, raft::NodeId> votes_;
+  // The newest round of a term's leader that a node answered.
+  std::map<std::pair<raft::Term, raft::NodeId>, uint64_t> answered_;
   std::map<std::pair<raft::Index, raft::Term>, Written> written_;
   std::map<raft::Index, Committed> committed_;
   std::map<raft::Index, Applied> applied_;

@@ -37,18 +37,24 @@ SimClient::Character SimClient::Character::draw(Random& random, const Profile& p
     character.think_us_max = 2'000;
   }
   character.patience_us = kPatienceUs[random.below(std::size(kPatienceUs))];
+  if (!character.stays_anywhere && !character.only_reads && random.chance(profile.bankers)) {
+    character.only_watches = true;
+    character.wanders = 0;
+    character.think_us_max = kMusingUs[2];
+  }
   return character;
 }
 
 SimClient::SimClient(World& world, const Trace& trace, uint64_t number, std::vector<SimNode*> nodes,
                      std::vector<std::unique_ptr<Workload>> workloads, Character character,
-                     std::function<void(std::string)> fail)
+                     const Safety& safety, std::function<void(std::string)> fail)
     : world_(world),
       trace_(trace),
       number_(number),
       nodes_(std::move(nodes)),
       workloads_(std::move(workloads)),
       character_(character),
+      safety_(safety),
       fail_(std::move(fail)),
       preferred_(world.random().below(nodes_.size())) {}
 
@@ -105,7 +111,7 @@ void SimClient::issue_pipeline() {
   }
   for (Step& step : playing_->next(world_.random())) {
     trace_.say("client {} to node {}: {}", number_, node_->id(), fmt::join(step.args, " "));
-    pending_.push_back({std::move(step), false});
+    pending_.push_back({std::move(step), safety_.committed()});
   }
   node_->enqueue([this, connection = connection_] {
     if (connection == connection_) execute_waiting();
@@ -145,7 +151,8 @@ void SimClient::read_replies() {
 
 void SimClient::on_reply(const Reply& reply) {
   if (pending_.empty()) return fail_("a reply came that nobody waits for");
-  const Step step = std::move(pending_.front().step);
+  const Pending command = std::move(pending_.front());
+  const Step& step = command.step;
   pending_.pop_front();
   if (pending_.empty()) ++patience_;
   if (trace_.on()) {
@@ -166,7 +173,17 @@ void SimClient::on_reply(const Reply& reply) {
   ++totals_.acknowledged;
   if (!step.replied) return;
   if (!character_.stays_anywhere) ++totals_.confirmed;
+  if (std::string wrong = stale(command, reply); !wrong.empty()) fail_(wrong);
   if (std::string wrong = step.replied(reply); !wrong.empty()) fail_(wrong);
+}
+
+std::string SimClient::stale(const Pending& command, const Reply& reply) const {
+  const std::string& name = command.step.args[0];
+  // That a watched key may have changed, a node may say without asking anybody.
+  if (playing_->reads_stale() || (name == "EXEC" && reply.is_nil())) return "";
+  if (node_->applied_index() >= command.committed) return "";
+  return fmt::format("stale: node {} answered {} from index {}, but {} was committed before",
+                     node_->id(), name, node_->applied_index(), command.committed);
 }
 
 void SimClient::lose(const Step& step, bool maybe) {

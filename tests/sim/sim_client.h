@@ -11,6 +11,7 @@
 
 #include "server/replica/session.h"
 #include "tests/sim/profile.h"
+#include "tests/sim/safety.h"
 #include "tests/sim/sim_node.h"
 #include "tests/sim/trace.h"
 #include "tests/sim/workload.h"
@@ -32,6 +33,7 @@ class SimClient final : public server::SessionOwner {
     // Reads from any node: redirects do not impress it.
     bool stays_anywhere = false;
     bool only_reads = false;
+    bool only_watches = false;  // and transfers
     // Chance, before each pipeline, that it tries another node. Who always stays with the leader it
     // knows learns late that there is a new one, and sees little of what may go wrong then.
     double wanders = 0;
@@ -43,7 +45,7 @@ class SimClient final : public server::SessionOwner {
 
   SimClient(World& world, const Trace& trace, uint64_t number, std::vector<SimNode*> nodes,
             std::vector<std::unique_ptr<Workload>> workloads, Character character,
-            std::function<void(std::string)> fail);
+            const Safety& safety, std::function<void(std::string)> fail);
   ~SimClient() override;
 
   void start() { think(); }
@@ -80,8 +82,12 @@ class SimClient final : public server::SessionOwner {
 
   struct Pending {
     Step step;
+    raft::Index committed = 0;  // when it was issued
     bool sent = false;
   };
+  // A place in the log, not only a value: that a read is stale shows although nobody has written
+  // what it reads.
+  std::string stale(const Pending& command, const Reply& reply) const;
 
   World& world_;
   const Trace& trace_;
@@ -90,6 +96,7 @@ class SimClient final : public server::SessionOwner {
   std::vector<std::unique_ptr<Workload>> workloads_;
   Workload* playing_ = nullptr;
   Character character_;
+  const Safety& safety_;
   std::function<void(std::string)> fail_;
   Totals totals_;
   bool stopped_ = false;

@@ -58,9 +58,11 @@ SimCluster::SimCluster(uint64_t seed, Profile profile)
   for (size_t i = 0; i < profile_.clients; ++i) {
     auto character = SimClient::Character::draw(world_.random(), profile_);
     // Somebody must write, else nothing tells whether the cluster makes progress.
-    if (i == 0) character.stays_anywhere = character.only_reads = false;
+    if (i == 0) {
+      character.stays_anywhere = character.only_reads = character.only_watches = false;
+    }
     clients_.push_back(std::make_unique<SimClient>(
-        world_, trace_, i, nodes, draw_workloads(i, character), character,
+        world_, trace_, i, nodes, draw_workloads(i, character), character, safety_,
         [this](std::string what) { fail(std::move(what)); }));
   }
 }
@@ -106,6 +108,10 @@ std::vector<std::unique_ptr<Workload>> SimCluster::draw_workloads(
   }
   if (character.stays_anywhere) {
     workloads.push_back(std::make_unique<StaleReads>(appends_, profile_.keys));
+    return workloads;
+  }
+  if (character.only_watches) {
+    workloads.push_back(std::make_unique<Accounts>(1));
     return workloads;
   }
   const bool only_reads = character.only_reads;
@@ -161,11 +167,15 @@ void SimCluster::route(raft::Message message) {
   for (int i = 0; i < copies; ++i) {
     uint64_t delay = random.between(20, profile_.delay_us_max);
     if (faults_on_) delay += link_delay_us_[{message.from, message.to}];
+    if (faults_on_ && profile_.leader_delay_us != 0 && is_leader(message.to)) {
+      delay += profile_.leader_delay_us;
+    }
     if (faults_on_ && random.chance(profile_.reorder)) {
       delay *= random.between(1, 20);
       ++totals_.reordered;
     }
-    if (faults_on_ && random.chance(profile_.late)) {
+    const double late = message.to == home_ ? profile_.late + profile_.home_late : profile_.late;
+    if (faults_on_ && random.chance(late)) {
       delay += random.below(kLateTimeouts * profile_.node.options.raft.election_timeout_us);
       ++totals_.late;
     }
@@ -306,10 +316,11 @@ std::string SimCluster::check_values(SimNode& node) {
 
 void SimCluster::play() {
   trace_.say(
-      "{} nodes, {} clients, reads by {}; node {} comes back (chance {}), {} us away; late {}",
+      "{} nodes, {} clients, reads by {}; node {} comes back (chance {}), {} us away; late {}; "
+      "bankers {}",
       profile_.nodes, profile_.clients,
       profile_.node.read_mode == server::ReadMode::kLease ? "lease" : "rounds", home_,
-      profile_.returns, profile_.home_delay_us, profile_.late);
+      profile_.returns, profile_.home_delay_us, profile_.late, profile_.bankers);
   for (uint64_t id : were_added_) nodes_[id - 1]->start();
   for (auto& client : clients_) client->start();
   fault_tick();

@@ -109,6 +109,7 @@ class SimCluster {
   void pause(SimNode& node);
   void wipe(SimNode& node);
   void disk_faults(SimNode& node);
+  bool is_leader(uint64_t id);
   SimNode* leader();
   void partition();
   void isolate(const SimNode& node);
@@ -119,6 +120,7 @@ class SimCluster {
   void coup();
   void forget_promises(uint64_t leader, uint64_t pretender);
   void return_tick();
+  void estrange();
   void mend();
   void tell_cuts(const char* why) const;
 
@@ -151,6 +153,7 @@ class SimCluster {
   uint64_t forsaken_ = 0;      // hears nothing from when it tells somebody to lead
   uint64_t coup_ends_us_ = 0;  // until then one is under way
   uint64_t home_ = 0;          // the node to which leadership returns
+  std::set<uint64_t> side_;    // who was last cut off along with a leader
   std::map<std::pair<uint64_t, uint64_t>, uint64_t> link_delay_us_;
   bool faults_on_ = true;
   raft::MembershipAt members_;     // the newest that is committed, as far as any node knows

@@ -113,11 +113,16 @@ void SimCluster::disk_faults(SimNode& node) {
 
 // --- partitions --------------------------------------------------------------------------------
 
+bool SimCluster::is_leader(uint64_t id) {
+  SimNode& node = *nodes_[id - 1];
+  return node.up() && node.replica().node().is_leader();
+}
+
 // Of those that take themselves for it, the newest.
 SimNode* SimCluster::leader() {
   SimNode* newest = nullptr;
   for (auto& node : nodes_) {
-    if (!node->up() || !node->replica().node().is_leader()) continue;
+    if (!is_leader(node->id())) continue;
     if (newest == nullptr || node->replica().node().term() > newest->replica().node().term()) {
       newest = node.get();
     }
@@ -168,7 +173,7 @@ void SimCluster::partition() {
 // all, it goes on making a log that the others do not know.
 void SimCluster::isolate(const SimNode& node) {
   Random& random = world_.random();
-  std::set<uint64_t> side = {node.id()};
+  std::set<uint64_t>& side = side_ = {node.id()};
   while (2 * (side.size() + 1) < profile_.nodes && random.chance(profile_.companions)) {
     side.insert(random.between(1, profile_.nodes));
   }
@@ -259,6 +264,19 @@ void SimCluster::forget_promises(uint64_t leader, uint64_t pretender) {
   tell_cuts("all but one start anew, without the leader");
 }
 
+// Those that were cut off along with the leader stay so, whoever leads now.
+void SimCluster::estrange() {
+  for (uint64_t id : side_) {
+    for (auto& other : nodes_) {
+      if (side_.contains(other->id())) continue;
+      cut_.insert({id, other->id()});
+      cut_.insert({other->id(), id});
+    }
+  }
+  cuts_in_flight_ = false;
+  tell_cuts("some stay cut off");
+}
+
 // The node that always comes back is sent away when it leads, by asking it or by cutting it off,
 // and is brought back when somebody else does.
 void SimCluster::return_tick() {
@@ -270,11 +288,19 @@ void SimCluster::return_tick() {
   if (leads->id() != home_) {
     ++totals_.returns;
     mend();
+    side_.erase(home_);
+    if (random.chance(profile_.estranged)) estrange();
     trace_.say("node {} is asked to hand over to node {}", leads->id(), home_);
     return leads->enqueue([leads, home = home_] { leads->replica().transfer(home); });
   }
   if (!cut_.empty()) return;
-  if (random.chance(0.4)) return leads->enqueue([leads] { leads->replica().transfer(0); });
+  if (random.chance(profile_.deaf_returns)) {
+    cuts_in_flight_ = false;
+    return forsake_leader();
+  }
+  if (random.chance(profile_.goes_willingly)) {
+    return leads->enqueue([leads] { leads->replica().transfer(0); });
+  }
   cuts_in_flight_ = random.chance(0.3);
   isolate(*leads);
   tell_cuts("the leader is to come back");

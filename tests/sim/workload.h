@@ -35,6 +35,8 @@ class Workload {
   // From now on it begins nothing new, and is asked for more only while it has something to end.
   virtual void stop() {}
   virtual bool unfinished() const { return false; }
+  // What it reads may be older than what was committed when it asked.
+  virtual bool reads_stale() const { return false; }
   // The connection ended, and with it what it held.
   virtual void disconnected() {}
 };

@@ -69,6 +69,22 @@ TEST(Restore, OfWhatIsCommittedAlreadyIsRefused) {
   EXPECT_FALSE(host->has_ready());
 }
 
+// The entries go to the disk along with it.
+TEST(Restore, MayStandForWhatHasJustBeenHeard) {
+  Host host = follower({1, 1}, 1);
+  host.set_autosync(false);
+  host->step({.from = 2, .to = 1, .term = 3, .body = append(2, 1, {3, 3, 3})});
+  ASSERT_TRUE(host.restore(snapshot_of(4, 3, members(kThree))));
+  ASSERT_THAT(host.disk().pending(), SizeIs(1));
+  EXPECT_FALSE(host.disk().pending().front().cut->replaces_log);
+  EXPECT_THAT(host.disk().pending().front().entries, SizeIs(3));
+  host.sync();
+  EXPECT_EQ(host.take<AppendReply>(2).back().match, 5U);
+  host.restart();
+  EXPECT_EQ(host->snapshot_index(), 4U);
+  EXPECT_EQ(host->last_index(), 5U);
+}
+
 // What was acknowledged must not be dropped: it may be committed thanks to us.
 TEST(Restore, KeepsWhatFollowsInTheLog) {
   Host host = follower({1, 1, 3, 3, 3}, 1);
