@@ -142,6 +142,31 @@ void draw_forsaken_leaders(Random& random, Profile& profile) {
   profile.forsakings = 0.1 + 0.1 * static_cast<double>(random.below(4));
 }
 
+// A leader is cut off and its process stopped, and somebody else elected. What clients ask it
+// meanwhile it finds when it goes on, in the middle of a turn that began before.
+void draw_stopped_leaders(Random& random, Profile& profile) {
+  draw_calm(random, profile);
+  spare_nodes(random, profile);
+  profile.delay_us_max = 2'000;
+  profile.stuns = 0.1;
+  profile.readers = 0.6;
+  profile.musing_readers = 0.8;
+  profile.musing_us_max = 500'000;
+  profile.clients = random.between(4, 8);
+}
+
+// Members come and go all the time, under leaders that do as well.
+void draw_changing_members(Random& random, Profile& profile) {
+  draw_calm(random, profile);
+  spare_nodes(random, profile);
+  profile.nodes = std::clamp<size_t>(profile.nodes, 3, 5);
+  profile.spares = 3;
+  profile.changes = 0.7;
+  profile.transfers = 0.05;
+  profile.hunts = 0.05;
+  profile.partitions = 0.05;
+}
+
 // A lease rests on what followers promised without writing it down. All that is asked for is rare:
 // else who wants to lead lacks an entry that the others have.
 void draw_coups(Random& random, Profile& profile) {
@@ -228,33 +253,52 @@ void draw_bankers(Random& random, Profile& profile) {
   profile.late = 0;
 }
 
+// Little is written, so that the log's time stands still, and a new leader's begins there.
+void draw_mortals(Random& random, Profile& profile) {
+  draw_bankers(random, profile);
+  profile.bankers = 0;
+  profile.mortals = 1;
+  profile.clients = random.between(2, 4);
+}
+
+void draw_kind_of_return(Random& random, Profile& profile) {
+  draw_returning_leader(random, profile);
+  const bool trusts_clocks = profile.node.read_mode == server::ReadMode::kLease;
+  switch (random.below(trusts_clocks ? 9 : 7)) {
+    case 0:
+      return draw_bankers(random, profile);
+    case 1:
+    case 2:
+    case 3:
+      return draw_estranged(random, profile);
+    case 4:
+      return draw_deaf(random, profile);
+    case 5:
+      return draw_mortals(random, profile);
+    case 7:
+    case 8:
+      return draw_distant(random, profile);
+    default:
+      return;
+  }
+}
+
 // Worlds that have one kind of leader in them that may be wrong, and little else.
 void draw_leaders(Random& random, Faults& faults, Profile& profile) {
   const bool trusts_clocks = profile.node.read_mode == server::ReadMode::kLease;
-  if (!random.chance(trusts_clocks ? 0.8 : 0.45)) return;
-  switch (random.below(4)) {
+  if (!random.chance(trusts_clocks ? 0.8 : 0.55)) return;
+  switch (random.below(trusts_clocks ? 7 : 6)) {
     case 0:
       return draw_stale_leaders(random, faults, profile);
     case 1:
       if (trusts_clocks && profile.nodes > 2) return draw_coups(random, profile);
       return draw_forsaken_leaders(random, profile);
-    default:
-      draw_returning_leader(random, profile);
-      break;
-  }
-  switch (random.below(trusts_clocks ? 8 : 6)) {
-    case 0:
-      return draw_bankers(random, profile);
-    case 1:
     case 2:
-      return draw_estranged(random, profile);
-    case 3:
-      return draw_deaf(random, profile);
+      return draw_changing_members(random, profile);
     case 6:
-    case 7:
-      return draw_distant(random, profile);
+      return draw_stopped_leaders(random, profile);
     default:
-      return;
+      return draw_kind_of_return(random, profile);
   }
 }
 
@@ -264,8 +308,8 @@ bool Profile::disturbs_clocks() const {
   return partitions > 0 || hunts > 0 || forsakings > 0 || crashes > 0 || crashes_at_write > 0 ||
          coups > 0 || returns > 0 || late > 0 || home_late > 0 || leader_delay_us > 0 ||
          pauses > 0 || clock_jumps > 0 || loss > 0 || reorder > 0 || slow_links > 0 ||
-         slow_nodes > 0 || node.stops_in_turn > 0 || node.disk.slow_chance > 0 || changes > 0 ||
-         disk_full > 0 || disk_hangs > 0 || failed_syncs > 0 || damage > 0 ||
+         slow_nodes > 0 || node.stops_in_turn > 0 || stuns > 0 || node.disk.slow_chance > 0 ||
+         changes > 0 || disk_full > 0 || disk_hangs > 0 || failed_syncs > 0 || damage > 0 ||
          clock_drift_ppm_max > 20'000;
 }
 

@@ -22,6 +22,7 @@ struct Profile {
   // That a client that writes does nothing but watched transfers, thinking for long between the
   // reading and the writing.
   double bankers = 0;
+  double mortals = 0;   // that a client does nothing but set and read keys that expire
   double restless = 0;  // chance that a client that writes tries another node, before each pipeline
   uint64_t duration_us = 8'000'000;
 
@@ -52,6 +53,7 @@ struct Profile {
 
   // --- processes
   double crashes = 0;
+  double stuns = 0;             // a leader is cut off, and stopped in the middle of a turn
   double crashes_at_write = 0;  // a little after the node's next write was handed to its disk
   double pauses = 0;
   double slow_nodes = 0;  // chance that a node takes many times as long for each turn

@@ -42,6 +42,7 @@ void Safety::after_turn(SimNode& node) {
     seen = {};
     seen.life = node.life();
   }
+  check_memory(node);
   check_leader(node, seen);
   check_lease(node);
   check_commits(node, seen);
@@ -51,6 +52,28 @@ void Safety::after_turn(SimNode& node) {
   seen.leads = node.replica().node().is_leader();
   const raft::MembershipAt& now = node.replica().node().membership();
   if (now.index != seen.membership.index || now != seen.membership) seen.membership = now;
+}
+
+// What a node has promised it knows as long as it lives, and in its next life.
+void Safety::check_memory(const SimNode& node) {
+  const raft::Node& core = core_of(node);
+  if (const auto last = last_vote_.find(node.id()); last != last_vote_.end()) {
+    const auto& [term, candidate] = last->second;
+    if (core.term() < term || (core.term() == term && core.status().vote != candidate)) {
+      fail_(fmt::format("node {} voted for {} in term {}, and has forgotten it in term {}",
+                        node.id(), candidate, term, core.term()));
+    }
+  }
+  // It lives by what its log says of the members, also when an entry has been replaced.
+  const raft::MembershipAt& lived_by = core.membership();
+  const storage::LogState& log = node.log_store().staged_log();
+  if (lived_by.index < log.extent().first_index || lived_by.index <= log.snapshot_index()) return;
+  if (lived_by.index > log.extent().last_index) return;
+  const auto written = memberships_.find({lived_by.index, log.term_at(lived_by.index)});
+  if (written == memberships_.end() || written->second != lived_by.membership) {
+    fail_(fmt::format("node {} lives by a membership of index {}, where its log has none like it",
+                      node.id(), lived_by.index));
+  }
 }
 
 // --- leaders -----------------------------------------------------------------------------------
@@ -119,6 +142,7 @@ void Safety::written(const SimNode& node, const raft::Persist& persist) {
   raft::Term previous = node.log_store().staged_log().term_at(persist.entries.front().index - 1);
   for (const raft::Entry& entry : persist.entries) {
     check_change(node, entry);
+    note_membership(entry);
     const std::string_view payload = entry.payload ? std::string_view(*entry.payload) : "";
     const Written now{previous, entry.time_us, std::hash<std::string_view>()(payload)};
     const auto [it, fresh] = written_.emplace(std::pair(entry.index, entry.term), now);
@@ -133,6 +157,13 @@ void Safety::written(const SimNode& node, const raft::Persist& persist) {
     }
     previous = entry.term;
   }
+}
+
+void Safety::note_membership(const raft::Entry& entry) {
+  if (entry.kind != raft::EntryKind::kMembership) return;
+  auto membership = raft::decode_membership(entry.payload ? *entry.payload : std::string());
+  if (!membership) return fail_("a membership can't be read: " + membership.error());
+  memberships_.emplace(std::pair(entry.index, entry.term), std::move(*membership));
 }
 
 // Only who has committed something in its term knows which membership is in force, and whoever
@@ -273,11 +304,19 @@ void Safety::sent(const raft::Message& message) {
 }
 
 void Safety::check_vote(const raft::Message& message) {
-  const raft::HardState& state = nodes_[message.from - 1]->log_store().hard_state();
+  const storage::MemoryLogStore& disk = nodes_[message.from - 1]->log_store();
+  const raft::HardState& state = disk.hard_state();
+  // A voter's log decides who may lead, so it must be whole.
+  if (disk.staged_log().extent().lost_up_to != 0) {
+    fail_(fmt::format("node {} votes for {} in term {}, but has lost its log up to {}",
+                      message.from, message.to, message.term,
+                      disk.staged_log().extent().lost_up_to));
+  }
   if (state.term < message.term || (state.term == message.term && state.vote != message.to)) {
     fail_(fmt::format("node {} votes for {} in term {}, but its disk does not know it",
                       message.from, message.to, message.term));
   }
+  last_vote_[message.from] = {message.term, message.to};
   const auto [it, fresh] = votes_.emplace(std::pair(message.term, message.from), message.to);
   if (it->second != message.to) {
     fail_(fmt::format("node {} votes for {} and for {} in term {}", message.from, it->second,

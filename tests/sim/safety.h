@@ -62,9 +62,11 @@ class Safety {
     data::Keyspace::Digest digest;
   };
 
+  void check_memory(const SimNode& node);
   void check_leader(SimNode& node, Seen& seen);
   void check_lease(const SimNode& node);
   void check_change(const SimNode& node, const raft::Entry& entry);
+  void note_membership(const raft::Entry& entry);
   void check_commits(SimNode& node, Seen& seen);
   void check_on_majority(const SimNode& node, const Seen& seen, raft::Index index);
   void check_progress(const SimNode& node);
@@ -86,6 +88,8 @@ class Safety {
   // What was once true and must stay so.
   std::map<raft::Term, raft::NodeId> leader_of_term_;
   std::map<std::pair<raft::Term, raft::NodeId>, raft::NodeId> votes_;
+  std::map<raft::NodeId, std::pair<raft::Term, raft::NodeId>> last_vote_;
+  std::map<std::pair<raft::Index, raft::Term>, raft::Membership> memberships_;
   // The newest round of a term's leader that a node answered.
   std::map<std::pair<raft::Term, raft::NodeId>, uint64_t> answered_;
   std::map<std::pair<raft::Index, raft::Term>, Written> written_;

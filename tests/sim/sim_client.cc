@@ -41,6 +41,8 @@ SimClient::Character SimClient::Character::draw(Random& random, const Profile& p
     character.only_watches = true;
     character.wanders = 0;
     character.think_us_max = kMusingUs[2];
+  } else if (!character.stays_anywhere && random.chance(profile.mortals)) {
+    character.only_deadlines = true;
   }
   return character;
 }

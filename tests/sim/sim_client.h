@@ -33,7 +33,8 @@ class SimClient final : public server::SessionOwner {
     // Reads from any node: redirects do not impress it.
     bool stays_anywhere = false;
     bool only_reads = false;
-    bool only_watches = false;  // and transfers
+    bool only_watches = false;    // and transfers
+    bool only_deadlines = false;  // sets and reads keys that expire
     // Chance, before each pipeline, that it tries another node. Who always stays with the leader it
     // knows learns late that there is a new one, and sees little of what may go wrong then.
     double wanders = 0;

@@ -114,6 +114,10 @@ std::vector<std::unique_ptr<Workload>> SimCluster::draw_workloads(
     workloads.push_back(std::make_unique<Accounts>(1));
     return workloads;
   }
+  if (character.only_deadlines) {
+    workloads.push_back(std::make_unique<Deadlines>(deadlines_, profile_.keys));
+    return workloads;
+  }
   const bool only_reads = character.only_reads;
   workloads.push_back(std::make_unique<Counters>(counters_, profile_.keys, only_reads));
   workloads.push_back(std::make_unique<Registers>(registers_, client, profile_.keys, only_reads));

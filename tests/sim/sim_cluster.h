@@ -66,6 +66,7 @@ class SimCluster {
     uint64_t hunts = 0;
     uint64_t forsakings = 0;
     uint64_t coups = 0;
+    uint64_t stuns = 0;
     uint64_t returns = 0;
     uint64_t crashes = 0;
     uint64_t crashes_at_write = 0;
@@ -116,6 +117,7 @@ class SimCluster {
   void hunt_leader();
   void hunt_tick();
   void forsake_leader();
+  void stun_leader();
   void deafen(uint64_t id);
   void coup();
   void forget_promises(uint64_t leader, uint64_t pretender);

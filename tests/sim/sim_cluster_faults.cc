@@ -26,6 +26,7 @@ void SimCluster::fault_tick() {
   if (random.chance(profile_.hunts) && world_.now_us() >= hunt_ends_us_) hunt_leader();
   if (random.chance(profile_.forsakings)) forsake_leader();
   if (random.chance(profile_.coups)) coup();
+  if (random.chance(profile_.stuns)) stun_leader();
   if (!cut_.empty() && random.chance(0.1)) mend();
   follow_membership();
   if (random.chance(profile_.changes)) change_members();
@@ -220,6 +221,16 @@ void SimCluster::forsake_leader() {
   trace_.say("node {} is asked to hand over leadership, and will be deaf", leads->id());
   forsaken_ = leads->id();
   leads->enqueue([leads] { leads->replica().transfer(0); });
+}
+
+void SimCluster::stun_leader() {
+  SimNode* const leads = leader();
+  if (leads == nullptr || leads->paused() || !cut_.empty()) return;
+  ++totals_.stuns;
+  cuts_in_flight_ = true;
+  isolate(*leads);
+  tell_cuts("the leader is cut off and stopped");
+  leads->stop_in_next_turn();
 }
 
 void SimCluster::deafen(uint64_t id) {

@@ -196,7 +196,8 @@ void SimNode::schedule_turn() {
 
 void SimNode::turn() {
   replica_->touch();
-  if (!world_.random().chance(profile_.stops_in_turn)) return finish_turn();
+  const bool stops = std::exchange(stops_next_, false);
+  if (!stops && !world_.random().chance(profile_.stops_in_turn)) return finish_turn();
   world_.after(world_.random().below(profile_.stop_us_max), [this, life = life_] {
     if (life == life_ && up()) finish_turn();
   });

@@ -86,13 +86,15 @@ class SimNode final : public server::ReplicaPorts, public server::Host {
   void pause() { paused_ = true; }
   void resume();
   bool paused() const { return paused_; }
+  // Its next turn is interrupted, whatever the chance of that.
+  void stop_in_next_turn() { stops_next_ = true; }
   // From now on its turns are not interrupted.
   void stop_faults() {
     faults_ended_ = true;
     profile_.stops_in_turn = 0;
     set_disk_full(false);
     hung_until_us_ = 0;
-    crash_at_write_ = false;
+    crash_at_write_ = stops_next_ = false;
     disk_.fail_next_sync(false);
   }
   // While its disk is full nothing becomes durable, and snapshots fail.
@@ -229,6 +231,7 @@ class SimNode final : public server::ReplicaPorts, public server::Host {
   uint64_t life_ = 0;
   bool paused_ = false;
   bool turn_scheduled_ = false;
+  bool stops_next_ = false;
   uint64_t timer_at_us_ = 0;
   std::vector<std::function<void()>> inputs_;
 };

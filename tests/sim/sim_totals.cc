@@ -47,6 +47,7 @@ constexpr Count kMessages[] = {
     {&Totals::hunts, "that followed the leader"},
     {&Totals::forsakings, "leaders deaf after a hand-over"},
     {&Totals::coups, "leaders whose followers forgot them"},
+    {&Totals::stuns, "leaders cut off and stopped"},
     {&Totals::returns, "hand-overs to who led before"},
 };
 constexpr Count kProcesses[] = {
