@@ -85,13 +85,15 @@ tree="$dir/tree"
 # Where a build of the tree itself would be: so that the compiler's cache knows what that compiled.
 build="$tree/build"
 # Whatever was patched the last time is replaced; files keep their times, so that only what changed
-# is compiled.
+# is compiled, but for those that mutants change: objects of theirs may be of a mutant, and newer.
 copy_tree() {
   mkdir -p "$tree"
   find "$tree" -mindepth 1 -maxdepth 1 ! -name build -exec rm -rf {} +
   (cd "$ROOT" && git ls-files -z --cached --others --exclude-standard |
     while IFS= read -r -d '' file; do [[ -f "$file" ]] && printf '%s\0' "$file"; done |
     tar --null -T - -cf -) | tar -xf - -C "$tree"
+  sed -nE 's/^\+\+\+ b\/([^[:space:]]+).*/\1/p' "$mutants_dir"/*.patch | sort -u |
+    (cd "$tree" && xargs touch -c)
 }
 configure() {
   if ! cmake -S "$tree" -B "$build" -G Ninja -DCMAKE_BUILD_TYPE=Release >"$dir/configure.log" 2>&1; then
