@@ -28,7 +28,8 @@ void DigestTaker::begin(raft::Index index, const DigestCheck& check, StateMachin
 
 bool DigestTaker::advance(StateMachine& state, uint64_t wall_us) {
   if (!sum_) return false;
-  const uint64_t end = clock_() + slice_us_;
+  uint64_t now = clock_();
+  const uint64_t end = now + slices_.slice_us(now);
   do {
     if (state.keyspace().advance_cut(data::CutKind::kDigest, kStep)) continue;
     own_ = sum_->sum();
@@ -40,7 +41,8 @@ bool DigestTaker::advance(StateMachine& state, uint64_t wall_us) {
     status_.last_value = *own_;
     judge(wall_us);
     return false;
-  } while (clock_() < end);
+  } while ((now = clock_()) < end);
+  slices_.ended(now);
   return true;
 }
 

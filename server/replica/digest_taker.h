@@ -9,6 +9,7 @@
 
 #include "server/command/host.h"
 #include "server/replica/digest_codec.h"
+#include "server/replica/slice_pace.h"
 #include "server/replica/state_machine.h"
 #include "storage/data/digest.h"
 
@@ -25,8 +26,8 @@ class DigestTaker {
  public:
   using Clock = std::function<uint64_t()>;  // monotonic, microseconds
 
-  // A turn spends about `slice_us` on walking.
-  DigestTaker(uint64_t slice_us, Clock clock) : slice_us_(slice_us), clock_(std::move(clock)) {}
+  // A turn spends `slice_us` on walking, at most.
+  DigestTaker(uint64_t slice_us, Clock clock) : slices_(slice_us), clock_(std::move(clock)) {}
   DigestTaker(const DigestTaker&) = delete;
   DigestTaker& operator=(const DigestTaker&) = delete;
 
@@ -50,7 +51,7 @@ class DigestTaker {
  private:
   void judge(uint64_t wall_us);
 
-  const uint64_t slice_us_;
+  SlicePace slices_;
   Clock clock_;
   raft::Index index_ = 0;               // of the check that the following are of
   Digest sessions_;                     // of the table of sessions there

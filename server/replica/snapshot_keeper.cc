@@ -8,10 +8,15 @@ namespace raftkv::server {
 namespace {
 
 // Entries walked between two looks at the clock.
-constexpr size_t kStep = 128;
+constexpr size_t kStep = 16;
 // A follower that takes its time with a snapshot keeps the log behind it only up to so many times
 // what makes a snapshot due.
 constexpr uint64_t kHoldFactor = 4;
+// A snapshot takes about so long, if that is not slower than the gentlest rate or faster than the
+// one that is allowed: what nobody waits for should cost those who wait for something little, and
+// yet a large dataset's snapshot must be over before the log has grown out of all proportion.
+constexpr uint64_t kSecondsWanted = 60;
+constexpr uint64_t kGentleBytesPerSecond = uint64_t{16} << 20;
 
 storage::SnapshotId id_of(const raft::SnapshotMeta& meta) {
   return {.term = meta.term, .index = meta.index};
@@ -25,6 +30,7 @@ SnapshotKeeper::SnapshotKeeper(SnapshotKeeperOptions options, storage::SnapshotS
       store_(store),
       clock_(std::move(clock)),
       pace_(options_.limits, newest.index),
+      slices_(options_.slice_us),
       newest_(newest),
       lost_(lost) {
   status_.index = status_.recorded_index = newest.index;
@@ -41,7 +47,10 @@ void SnapshotKeeper::begin(const raft::Node& node, StateMachine& state, uint64_t
   meta_ = node.snapshot_meta(state.applied_index());
   const storage::SnapshotFacts facts{
       .meta = meta_, .cluster_id = options_.cluster_id, .parts = state.encode_parts()};
-  job_ = std::make_unique<storage::SnapshotCutJob>(state.keyspace(), store_, facts, options_.cut);
+  storage::SnapshotCutOptions cut = options_.cut;
+  cut.writer.bytes_per_second_max =
+      write_rate(state.keyspace().memory_used(), options_.cut.writer.bytes_per_second_max);
+  job_ = std::make_unique<storage::SnapshotCutJob>(state.keyspace(), store_, facts, cut);
   status_.requested = false;
   pace_.begun();
   began_us_ = clock_();
@@ -49,6 +58,11 @@ void SnapshotKeeper::begin(const raft::Node& node, StateMachine& state, uint64_t
   status_.keys_done = 0;
   status_.keys_total = job_->keys_total();
   status_.began_wall_us = wall_us;
+}
+
+uint64_t SnapshotKeeper::write_rate(uint64_t dataset_bytes, uint64_t most) {
+  if (most == 0) return 0;
+  return std::min(most, std::max(dataset_bytes / kSecondsWanted, kGentleBytesPerSecond));
 }
 
 bool SnapshotKeeper::advance(raft::Node& node, StateMachine& state, uint64_t wall_us) {
@@ -60,10 +74,12 @@ bool SnapshotKeeper::advance(raft::Node& node, StateMachine& state, uint64_t wal
     see_off();
     return false;
   }
-  const uint64_t end = clock_() + options_.slice_us;
+  uint64_t now = clock_();
+  const uint64_t end = now + slices_.slice_us(now);
   bool more = true;
-  while ((more = job_->advance(kStep)) && clock_() < end) {
+  while ((more = job_->advance(kStep)) && (now = clock_()) < end) {
   }
+  slices_.ended(now);
   status_.keys_done = job_->keys_done();
   if (job_->state() == storage::SnapshotCutJob::State::kDone) {
     finished(node, wall_us);

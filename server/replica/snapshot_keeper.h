@@ -14,6 +14,7 @@
 
 #include "raft/node.h"
 #include "server/command/host.h"
+#include "server/replica/slice_pace.h"
 #include "server/replica/snapshot_pace.h"
 #include "server/replica/state_machine.h"
 #include "storage/snapshot/snapshot_cut_job.h"
@@ -25,7 +26,7 @@ struct SnapshotKeeperOptions {
   SnapshotLimits limits;
   storage::SnapshotCutOptions cut;
   std::string cluster_id;
-  // What a turn may spend on walking the dataset.
+  // What a turn may spend on walking the dataset, at most.
   uint64_t slice_us = 500;
 };
 
@@ -43,6 +44,8 @@ class SnapshotKeeper {
   // Whether begin() should be called now, between two entries.
   bool wants_to_begin(const StateMachine& state) const;
   void begin(const raft::Node& node, StateMachine& state, uint64_t wall_us);
+  // Bytes a second at which the file of so large a dataset is written, at most `most`; 0: no limit.
+  static uint64_t write_rate(uint64_t dataset_bytes, uint64_t most);
   // Once a turn: walks on, and tells the core of a finished snapshot. True if there is more to do
   // at once; what waits for the disk is announced by SnapshotWriterOptions::on_progress.
   bool advance(raft::Node& node, StateMachine& state, uint64_t wall_us);
@@ -90,6 +93,7 @@ class SnapshotKeeper {
   storage::SnapshotStore& store_;
   Clock clock_;
   SnapshotPace pace_;
+  SlicePace slices_;
   std::unique_ptr<storage::SnapshotCutJob> job_;
   raft::SnapshotMeta meta_;  // of the job
   raft::SnapshotMeta newest_;

@@ -109,10 +109,13 @@ TEST(ClusterSim, NothingIsLostAndNothingIsStaleUnderFaults) {
   EXPECT_GT(sum.log_cuts, 1000u);
   EXPECT_GT(sum.changes, 50u);
   EXPECT_GT(sum.digest_checks, 1000u);
-  for (const uint64_t faults :
-       {sum.lost, sum.duplicated, sum.reordered, sum.cut_off, sum.crashes, sum.crashes_at_write,
-        sum.partitions, sum.one_way, sum.hunts, sum.forsakings, sum.pauses, sum.clock_jumps,
-        sum.full_disks, sum.disk_hangs, sum.failed_syncs, sum.transfers}) {
+  for (const uint64_t faults : {sum.lost,       sum.duplicated, sum.reordered,
+                                sum.cut_off,    sum.crashes,    sum.crashes_at_write,
+                                sum.partitions, sum.one_way,    sum.hunts,
+                                sum.forsakings, sum.pauses,     sum.clock_jumps,
+                                sum.full_disks, sum.disk_hangs, sum.failed_syncs,
+                                sum.transfers,  sum.late,       sum.coups,
+                                sum.stuns,      sum.returns}) {
     EXPECT_GT(faults, 20u);
   }
   for (const uint64_t rare :
