@@ -174,16 +174,16 @@ void SimCluster::partition() {
 // all, it goes on making a log that the others do not know.
 void SimCluster::isolate(const SimNode& node) {
   Random& random = world_.random();
-  std::set<uint64_t>& side = side_ = {node.id()};
-  while (2 * (side.size() + 1) < profile_.nodes && random.chance(profile_.companions)) {
-    side.insert(random.between(1, profile_.nodes));
+  side_ = {node.id()};
+  while (2 * (side_.size() + 1) < profile_.nodes && random.chance(profile_.companions)) {
+    side_.insert(random.between(1, profile_.nodes));
   }
   const bool hears = random.chance(0.3);
   const bool speaks = !hears && random.chance(0.3);
   if (hears || speaks) ++totals_.one_way;
-  for (uint64_t inside : side) {
+  for (uint64_t inside : side_) {
     for (auto& other : nodes_) {
-      if (side.contains(other->id())) continue;
+      if (side_.contains(other->id())) continue;
       if (!speaks) cut_.insert({inside, other->id()});
       if (!hears) cut_.insert({other->id(), inside});
     }
