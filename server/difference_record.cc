@@ -20,7 +20,7 @@ namespace raftkv::server {
 namespace {
 
 constexpr std::string_view kTitle = "raftkv differences 1\n";
-constexpr size_t kBytesPerSync = 1 << 16;
+constexpr size_t kStepBytes = 1 << 16;
 
 std::string path_of(const std::string& data_dir) {
   return data_dir + "/" + DifferenceRecord::kFile;
@@ -88,7 +88,7 @@ std::expected<DifferenceRecord, std::string> read_differences(const std::string&
 
 std::expected<void, std::string> write_differences(const std::string& data_dir,
                                                    const DifferenceRecord& record) {
-  storage::SnapshotSink sink(data_dir, path_of(data_dir), kBytesPerSync);
+  storage::SnapshotSink sink(data_dir, path_of(data_dir), kStepBytes);
   auto done = sink.open();
   if (done) done = sink.append(encode(record));
   if (done) done = sink.commit();

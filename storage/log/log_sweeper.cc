@@ -9,10 +9,11 @@ namespace raftkv::storage {
 namespace {
 
 constexpr std::chrono::milliseconds kLookEvery{1000};
+constexpr std::chrono::milliseconds kPause{100};  // ten table files a second
 
 }  // namespace
 
-LogSweeper::LogSweeper(std::function<void()> sweep, std::function<void()> look)
+LogSweeper::LogSweeper(std::function<bool()> sweep, std::function<void()> look)
     : sweep_(std::move(sweep)), look_(std::move(look)) {}
 
 LogSweeper::~LogSweeper() {
@@ -46,14 +47,16 @@ void LogSweeper::request() {
 }
 
 void LogSweeper::run() {
+  bool more = false;
   std::unique_lock lock(mutex_);
   while (!ending_) {
     const bool asked = std::exchange(requested_, false);
     lock.unlock();
-    if (asked) sweep_();
+    if (asked || more) more = sweep_();
     look_();
     lock.lock();
-    wake_.wait_for(lock, kLookEvery, [this] { return ending_ || requested_; });
+    wake_.wait_for(lock, more ? kPause : kLookEvery,
+                   [this, more] { return ending_ || (requested_ && !more); });
   }
 }
 

@@ -6,6 +6,9 @@
 // that later reads would pay for; what is left of dropped entries (in the file that holds the cut,
 // in memory) is behind nobody's reads, which begin at the log's first index, and goes with a later
 // sweep.
+//
+// A deleted file is a burst of work for the disk: its blocks are freed, and those of a sync next to
+// it wait for that. So the sweep goes file by file, with pauses.
 #pragma once
 
 #include <rocksdb/listener.h>
@@ -21,8 +24,9 @@ namespace raftkv::storage {
 
 class LogSweeper {
  public:
-  // `sweep` is called on the thread after each request(), `look` about once a second.
-  LogSweeper(std::function<void()> sweep, std::function<void()> look);
+  // `sweep` is called on the thread after each request(), and after a pause as often as it says
+  // that there is more to do; `look` about once a second.
+  LogSweeper(std::function<bool()> sweep, std::function<void()> look);
   ~LogSweeper();
 
   void start();
@@ -34,7 +38,7 @@ class LogSweeper {
  private:
   void run();
 
-  const std::function<void()> sweep_;
+  const std::function<bool()> sweep_;
   const std::function<void()> look_;
   std::mutex mutex_;
   std::condition_variable wake_;

@@ -104,7 +104,7 @@ class RocksLogStore::Impl {
   std::expected<void, WriteError> commit(Draft& draft, bool sync);
   void take_over(Draft& draft);
 
-  void sweep();
+  bool sweep();
 
   const std::string path_;
   const RocksLogOptions options_;
@@ -150,7 +150,7 @@ RocksLogStore::Impl::Impl(std::string path, RocksLogOptions options)
             {.reserve_bytes = options_.disk_reserve_bytes != 0 ? options_.disk_reserve_bytes
                                                                : 7 * options_.memtable_bytes,
              .slack_bytes = options_.disk_slack_bytes}),
-      sweeper_([this] { sweep(); }, [this] { room_.look(); }),
+      sweeper_([this] { return sweep(); }, [this] { room_.look(); }),
       listener_(std::make_shared<LogListener>(sweeper_)) {}
 
 std::expected<void, std::string> RocksLogStore::Impl::open() {
@@ -256,17 +256,21 @@ std::expected<void, WriteError> RocksLogStore::Impl::reopen() {
   return std::unexpected(WriteError{.disk_full = true, .text = status.ToString()});
 }
 
-void RocksLogStore::Impl::sweep() {
+// Drops the first file that holds nothing but what is cut off. True if it looks as if there were
+// another one.
+bool RocksLogStore::Impl::sweep() {
   const std::shared_lock lock(database_mutex_);
   const raft::Index first_index = first_index_;
-  if (!database_ || read_only_ || first_index <= 1) return;
+  if (!database_ || read_only_ || first_index <= 1) return false;
   const EntryKey key = entry_key(first_index);
-  const rocksdb::Slice end = slice(key);
+  const std::vector<std::string> dead = database_->tables_before(slice(key));
+  if (dead.empty()) return false;
+  const rocksdb::Slice end(dead.front());
   const rocksdb::RangePtr dropped(nullptr, &end);
   // If it fails, RocksDB's next write says so.
-  rocksdb::DeleteFilesInRanges(&database_->db(), database_->log(), &dropped, 1,
-                               /*include_end=*/false)
-      .PermitUncheckedError();
+  const bool done =
+      rocksdb::DeleteFilesInRanges(&database_->db(), database_->log(), &dropped, 1).ok();
+  return done && dead.size() > 1;
 }
 
 // --- recovery

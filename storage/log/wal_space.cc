@@ -16,8 +16,15 @@ using rocksdb::IOStatus;
 
 constexpr char kReadySuffix[] = ".spare";
 constexpr char kWornSuffix[] = ".worn";
-// Zeros reach the disk in steps, so that no log sync has to wait behind a long queue.
-constexpr size_t kStepBytes = size_t{1} << 20;
+// Zeros reach the disk in steps, so that no log sync has to wait behind a long queue; and between
+// two of them the disk is left to others for so many times what a step took: a spare is wanted when
+// the present file is full, which takes seconds.
+constexpr size_t kStepBytes = size_t{256} << 10;
+constexpr int kPausePerStep = 3;
+// RocksDB gives a file back when what is in it has been flushed, so long after the next one has
+// been begun. Until then no new file is made if there is a spare left: to allocate blocks and to
+// free those of the other file costs the disk more than to write zeros over what is there.
+constexpr std::chrono::seconds kComesBackWithin{2};
 
 // A file written from its beginning over what is there.
 class PreparedFile : public rocksdb::FSWritableFile {
@@ -104,7 +111,7 @@ void WalSpace::start() {
   // RocksDB wants its first file at once.
   if (ready_.empty()) {
     const std::string first = spare_name(next_number_++);
-    if (make_spare(first)) ready_.push_back(first + kReadySuffix);
+    if (make_spare(first, Pace::kAtOnce)) ready_.push_back(first + kReadySuffix);
   }
   thread_ = std::thread([this] { run(); });
   pthread_setname_np(thread_.native_handle(), "log-space");
@@ -153,6 +160,7 @@ IOStatus WalSpace::NewWritableFile(const std::string& name, const rocksdb::FileO
     if (!ready_.empty()) {
       spare = std::move(ready_.back());
       ready_.pop_back();
+      comes_back_by_ = Clock::now() + kComesBackWithin;
     }
   }
   std::unique_ptr<rocksdb::FSWritableFile> file;
@@ -204,9 +212,7 @@ IOStatus WalSpace::DeleteFile(const std::string& name, const IOOptions& options,
 void WalSpace::run() {
   std::unique_lock lock(mutex_);
   while (true) {
-    wake_.wait(lock, [this] {
-      return ending_ || !worn_.empty() || (ready_.size() < files_max_ && !no_room_);
-    });
+    wait_for_work(lock);
     if (ending_) return;
     std::string name;
     if (worn_.empty()) {
@@ -217,7 +223,7 @@ void WalSpace::run() {
     }
     preparing_ = 1;
     lock.unlock();
-    const bool made = make_spare(name);
+    const bool made = make_spare(name, Pace::kGentle);
     lock.lock();
     preparing_ = 0;
     no_room_ = !made;
@@ -225,10 +231,28 @@ void WalSpace::run() {
   }
 }
 
+// False when the end has come.
+bool WalSpace::pause(Clock::duration length) {
+  std::unique_lock lock(mutex_);
+  return !wake_.wait_for(lock, length, [this] { return ending_; });
+}
+
+void WalSpace::wait_for_work(std::unique_lock<std::mutex>& lock) {
+  while (!ending_ && worn_.empty()) {
+    const bool wanted = ready_.size() < files_max_ && !no_room_;
+    if (wanted && (ready_.empty() || Clock::now() >= comes_back_by_)) return;
+    if (wanted) {
+      wake_.wait_until(lock, comes_back_by_);
+    } else {
+      wake_.wait(lock);
+    }
+  }
+}
+
 // Makes a spare of a new or a worn file. It has the name of a spare only once it is one.
-bool WalSpace::make_spare(const std::string& name) const {
+bool WalSpace::make_spare(const std::string& name, Pace pace) {
   const std::string worn = name + kWornSuffix;
-  IOStatus status = prepare(worn);
+  IOStatus status = prepare(worn, pace);
   if (status.ok()) {
     status = target()->RenameFile(worn, name + kReadySuffix, IOOptions(), nullptr);
   }
@@ -239,7 +263,7 @@ bool WalSpace::make_spare(const std::string& name) const {
 
 // Makes `file` if it is not there, and fills it with zeros that are on the disk: all of it, and
 // file_bytes_ at least.
-IOStatus WalSpace::prepare(const std::string& file) const {
+IOStatus WalSpace::prepare(const std::string& file, Pace pace) {
   uint64_t bytes = 0;
   IOStatus status = target()->GetFileSize(file, IOOptions(), &bytes, nullptr);
   if (!status.ok()) {
@@ -254,9 +278,12 @@ IOStatus WalSpace::prepare(const std::string& file) const {
   bytes = std::max<uint64_t>(bytes, file_bytes_);
   const std::string zeros(kStepBytes, '\0');
   for (uint64_t at = 0; status.ok() && at < bytes; at += zeros.size()) {
+    const auto begun = Clock::now();
     const size_t step = std::min<uint64_t>(zeros.size(), bytes - at);
     status = opened->Write(at, rocksdb::Slice(zeros.data(), step), IOOptions(), nullptr);
     if (status.ok()) status = opened->Sync(IOOptions(), nullptr);
+    if (!status.ok() || pace == Pace::kAtOnce) continue;
+    if (!pause(kPausePerStep * (Clock::now() - begun))) status = IOStatus::Aborted("ending");
   }
   if (status.ok()) status = opened->Fsync(IOOptions(), nullptr);
   if (status.ok()) status = opened->Close(IOOptions(), nullptr);

@@ -16,6 +16,7 @@
 #include <rocksdb/file_system.h>
 
 #include <atomic>
+#include <chrono>
 #include <condition_variable>
 #include <cstddef>
 #include <cstdint>
@@ -51,6 +52,9 @@ class WalSpace : public rocksdb::FileSystemWrapper {
                                rocksdb::IODebugContext* debug) override;
 
  private:
+  using Clock = std::chrono::steady_clock;
+  enum class Pace : uint8_t { kAtOnce, kGentle };
+
   rocksdb::IOStatus open_prepared(const std::string& spare, const std::string& name,
                                   const rocksdb::FileOptions& options,
                                   std::unique_ptr<rocksdb::FSWritableFile>* result,
@@ -60,8 +64,10 @@ class WalSpace : public rocksdb::FileSystemWrapper {
   std::string spare_name(uint64_t number) const;
   void adopt_leftovers();
   void run();
-  bool make_spare(const std::string& name) const;
-  rocksdb::IOStatus prepare(const std::string& file) const;
+  void wait_for_work(std::unique_lock<std::mutex>& lock);
+  bool make_spare(const std::string& name, Pace pace);
+  rocksdb::IOStatus prepare(const std::string& file, Pace pace);
+  bool pause(Clock::duration length);
 
   const std::string directory_;
   const size_t files_max_;
@@ -71,9 +77,10 @@ class WalSpace : public rocksdb::FileSystemWrapper {
 
   std::mutex mutex_;
   std::condition_variable wake_;
-  std::vector<std::string> ready_;  // paths: zeroed and synced
-  std::vector<std::string> worn_;   // given back by RocksDB: paths without their suffix
-  size_t preparing_ = 0;            // 1 while the thread works on a file
+  std::vector<std::string> ready_;   // paths: zeroed and synced
+  std::vector<std::string> worn_;    // given back by RocksDB: paths without their suffix
+  size_t preparing_ = 0;             // 1 while the thread works on a file
+  Clock::time_point comes_back_by_;  // the file that was last begun's predecessor
   uint64_t next_number_ = 1;
   bool ending_ = false;
   bool no_room_ = false;  // the last attempt failed: not again until a file comes back

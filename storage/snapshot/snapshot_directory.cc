@@ -98,9 +98,8 @@ std::expected<std::unique_ptr<SnapshotDirectory>, std::string> SnapshotDirectory
 
 std::unique_ptr<SnapshotWriter> SnapshotDirectory::write(SnapshotId id,
                                                          SnapshotWriterOptions options) {
-  const size_t bytes_per_sync = std::max<size_t>(options.bytes_per_sync, 4096);
-  return start_snapshot_thread(std::make_unique<SnapshotSink>(path_, path_of(id), bytes_per_sync),
-                               std::move(options));
+  auto sink = std::make_unique<SnapshotSink>(path_, path_of(id), options.step_bytes);
+  return start_snapshot_thread(std::move(sink), std::move(options));
 }
 
 std::expected<std::shared_ptr<const SnapshotFile>, std::string> SnapshotDirectory::open(
@@ -136,11 +135,7 @@ std::expected<std::vector<SnapshotInfo>, std::string> SnapshotDirectory::list() 
 }
 
 std::expected<void, std::string> SnapshotDirectory::remove(SnapshotId id) {
-  const std::string path = path_of(id);
-  if (::unlink(path.c_str()) != 0 && errno != ENOENT) {
-    return std::unexpected(reason("cannot remove", path, last_error()));
-  }
-  return sync_directory(path_);
+  return remover_.remove(path_of(id));
 }
 
 }  // namespace raftkv::storage

@@ -6,6 +6,7 @@
 #include <memory>
 #include <string>
 
+#include "storage/snapshot/file_remover.h"
 #include "storage/snapshot/snapshot_store.h"
 
 namespace raftkv::storage {
@@ -30,6 +31,7 @@ class SnapshotDirectory : public SnapshotStore {
   explicit SnapshotDirectory(std::string path) : path_(std::move(path)) {}
 
   std::string path_;
+  FileRemover remover_;
 };
 
 }  // namespace raftkv::storage

@@ -49,15 +49,16 @@ class SnapshotFile {
 };
 
 struct SnapshotWriterOptions {
-  // Bytes that wait to be written, above which has_room() says no.
-  size_t queue_bytes = size_t{8} << 20;
+  // Bytes that wait to be written, above which has_room() says no. Few: what is made faster than
+  // it can be written is made at the cost of those who wait for an answer.
+  size_t queue_bytes = size_t{512} << 10;
   // Long strings are compressed (on the writer's thread).
   bool compress = true;
   // The file gets its checksum at the end. Not if the bytes are those of a whole file already.
   bool append_checksum = true;
-  // Written bytes are pushed to the disk in steps of so many, so that no large write-back stands in
-  // front of the log's syncs.
-  size_t bytes_per_sync = size_t{1} << 20;
+  // Bytes go to the disk in steps of so many, so that no large write stands in front of the log's
+  // syncs.
+  size_t step_bytes = size_t{256} << 10;
   uint64_t bytes_per_second_max = 0;  // 0: as fast as the disk takes them
   // Called on the writer's thread when there is room again and when state() has changed, to wake
   // the owner.
@@ -103,7 +104,7 @@ class SnapshotStore {
       SnapshotId id) const = 0;
   // What is there, the newest first.
   [[nodiscard]] virtual std::expected<std::vector<SnapshotInfo>, std::string> list() const = 0;
-  // Fine if it is not there.
+  // It is no longer listed; fine if it was not there. After a crash it may be there again.
   [[nodiscard]] virtual std::expected<void, std::string> remove(SnapshotId id) = 0;
 };
 

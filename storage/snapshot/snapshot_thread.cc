@@ -1,6 +1,7 @@
 #include "storage/snapshot/snapshot_thread.h"
 
 #include <pthread.h>
+#include <sys/resource.h>
 
 #include <atomic>
 #include <chrono>
@@ -17,6 +18,8 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 using Outcome = std::expected<void, std::string>;
+
+constexpr int kNiceness = 10;  // a tenth of the share of a thread that competes for the same core
 
 class SnapshotThread final : public SnapshotWriter {
  public:
@@ -68,6 +71,7 @@ class SnapshotThread final : public SnapshotWriter {
   enum class Next : uint8_t { kBlock, kCommit, kStop };
 
   void run() {
+    be_patient();
     const Outcome outcome = write_all();
     const bool done = outcome.has_value() && committed_;
     sink_.reset();  // removes an unfinished file
@@ -79,6 +83,10 @@ class SnapshotThread final : public SnapshotWriter {
     }
     wake_owner();
   }
+
+  // On a busy machine those who answer clients go first. On Linux this is about the thread alone;
+  // to ask for less than one has is always granted.
+  static void be_patient() { ::setpriority(PRIO_PROCESS, 0, kNiceness); }
 
   Outcome write_all() {
     if (Outcome opened = sink_->open(); !opened) return opened;

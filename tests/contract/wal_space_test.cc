@@ -102,9 +102,13 @@ class Held : public rocksdb::FileSystemWrapper {
   rocksdb::IOStatus NewWritableFile(const std::string& name, const rocksdb::FileOptions& options,
                                     std::unique_ptr<rocksdb::FSWritableFile>* result,
                                     rocksdb::IODebugContext* debug) override {
-    if (name.ends_with(".worn")) held_.wait(true);
+    if (name.ends_with(".worn")) {
+      ++made_;
+      held_.wait(true);
+    }
     return FileSystemWrapper::NewWritableFile(name, options, result, debug);
   }
+  size_t made() const { return made_; }
   void hold() { held_ = true; }
   void let_go() {
     held_ = false;
@@ -112,6 +116,7 @@ class Held : public rocksdb::FileSystemWrapper {
   }
 
  private:
+  std::atomic<size_t> made_ = 0;
   std::atomic<bool> held_ = false;
 };
 
@@ -141,6 +146,22 @@ TEST_F(Space, ADeletedLogBecomesASpareOfZerosAgain) {
     EXPECT_TRUE(slurp(spare).find_first_not_of('\0') == std::string::npos) << spare;
     EXPECT_GE(fs::file_size(spare), kFileBytes);
   }
+}
+
+// What RocksDB gives back soon is worth waiting for, if there is a spare meanwhile.
+TEST_F(Space, NoNewFileIsMadeIfTheOldOneComesBack) {
+  const auto files = std::make_shared<Held>();
+  space_ = std::make_unique<WalSpace>(files, dir_.path(), 2, kFileBytes);
+  space_->start();
+  await_spares(2);
+  for (int number = 10; number < 15; ++number) {
+    files->hold();  // one that is begun all the same stands in the way of the old one
+    const std::string used = write_log(std::to_string(number) + ".log", std::string(5000, 'x'));
+    ASSERT_TRUE(space_->DeleteFile(used, {}, nullptr).ok());
+    files->let_go();
+    ASSERT_NO_FATAL_FAILURE(await_spares(2));
+  }
+  EXPECT_EQ(files->made(), 2u);
 }
 
 TEST_F(Space, NoMoreSparesAreKeptThanWereAskedFor) {

@@ -103,7 +103,7 @@ class DiskNode final : public server::ReplicaPorts {
     options_.snapshots.limits = {.log_bytes = 0, .tail_entries = 0};
     options_.snapshots.cluster_id = std::string(40, 'c');
     options_.snapshots.cut.block_bytes = 1000;  // a file is several writes, and several steps
-    options_.snapshots.cut.writer.bytes_per_sync = 4096;
+    options_.snapshots.cut.writer.step_bytes = 4096;
     options_.snapshots.cut.writer.on_progress = [this] { service_.wake(); };
   }
   ~DiskNode() override {

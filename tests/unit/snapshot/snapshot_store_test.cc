@@ -262,11 +262,11 @@ TEST(SnapshotDirectory, TheRateIsKept) {
   EXPECT_GE(std::chrono::steady_clock::now() - begun, std::chrono::milliseconds(290));
 }
 
-TEST(SnapshotDirectory, LargeFilesAreWrittenBackInSteps) {
+TEST(SnapshotDirectory, LargeFilesAreWrittenInSteps) {
   const TempDir dir;
   const auto store = std::move(*SnapshotDirectory::open(dir / "snapshots"));
   std::string expected;
-  const auto writer = store->write(id_of(5, 1), {.bytes_per_sync = 4096});
+  const auto writer = store->write(id_of(5, 1), {.step_bytes = 4096});
   for (int i = 0; i < 200; ++i) {
     expected += std::string(static_cast<size_t>(i) * 37, static_cast<char>(i));
     writer->submit(block(std::string(static_cast<size_t>(i) * 37, static_cast<char>(i))));
@@ -275,6 +275,17 @@ TEST(SnapshotDirectory, LargeFilesAreWrittenBackInSteps) {
   wait_for_end(*writer);
   ASSERT_EQ(writer->state(), SnapshotWriter::State::kDone) << writer->error();
   EXPECT_TRUE(read_file(*store, id_of(5, 1)) == with_checksum(expected));
+}
+
+TEST(SnapshotDirectory, AFileOfWholeStepsIsWholeAndSoIsOneOfAByteMoreOrLess) {
+  const TempDir dir;
+  const auto store = std::move(*SnapshotDirectory::open(dir / "snapshots"));
+  for (const size_t size : {8191, 8192, 8193}) {
+    std::string bytes(size, 'x');
+    bytes.back() = 'y';
+    write_file(*store, id_of(size, 1), bytes, {.step_bytes = 4096});
+    EXPECT_TRUE(read_file(*store, id_of(size, 1)) == bytes) << size;
+  }
 }
 
 // --- memory ------------------------------------------------------------------------------------

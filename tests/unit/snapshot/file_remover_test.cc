@@ -1,0 +1,121 @@
+// Files that go little by little: their names at once, their blocks step by step, and nothing of a
+// file that somebody still sees.
+#include "storage/snapshot/file_remover.h"
+
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <fstream>
+#include <optional>
+#include <string>
+
+#include "tests/unit/snapshot/snapshot_kit.h"
+
+namespace raftkv::test {
+namespace {
+
+namespace fs = std::filesystem;
+
+using storage::FileRemover;
+
+constexpr uintmax_t kMiB = 1 << 20;
+
+std::string make_file(const TempDir& dir, const std::string& name, uintmax_t bytes) {
+  const std::string path = dir / name;
+  std::ofstream(path) << "x";
+  fs::resize_file(path, bytes);  // sparse
+  return path;
+}
+
+// The size of a file that has no name left and that this process has open, by looking at its
+// descriptors: to open it once more would change what is tested.
+std::optional<uintmax_t> size_of_unnamed(const std::string& path) {
+  for (const auto& entry : fs::directory_iterator("/proc/self/fd")) {
+    std::error_code gone;
+    if (fs::read_symlink(entry.path(), gone) != path + " (deleted)") continue;
+    struct stat facts = {};
+    if (::stat(entry.path().c_str(), &facts) == 0) return static_cast<uintmax_t>(facts.st_size);
+  }
+  return std::nullopt;
+}
+
+TEST(FileRemover, TheNameGoesAtOnceAndTheBlocksStepByStep) {
+  const TempDir dir;
+  const uintmax_t bytes = 100'000 * kMiB;
+  const std::string path = make_file(dir, "large", bytes);
+  FileRemover remover;
+  ASSERT_TRUE(remover.remove(path).has_value());
+  EXPECT_FALSE(fs::exists(path));
+  uintmax_t least = bytes;
+  wait_until([&] {
+    const auto size = size_of_unnamed(path);
+    if (!size) return true;  // before it had become small: seen below
+    EXPECT_LE(*size, least);
+    least = *size;
+    return least < bytes - 100 * kMiB;
+  });
+  EXPECT_LT(least, bytes - 100 * kMiB);
+  EXPECT_GT(least, 0u);
+}
+
+TEST(FileRemover, AFileThatIsBeingReadStaysWhole) {
+  const TempDir dir;
+  const std::string path = make_file(dir, "read", 64 * kMiB);
+  const int reader = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  ASSERT_GE(reader, 0);
+  FileRemover remover;
+  ASSERT_TRUE(remover.remove(path).has_value());
+  // Files go one after the other.
+  const std::string next = make_file(dir, "next", kMiB);
+  ASSERT_TRUE(remover.remove(next).has_value());
+  wait_until([&] { return !size_of_unnamed(next); });
+  struct stat facts = {};
+  ASSERT_EQ(::fstat(reader, &facts), 0);
+  EXPECT_EQ(static_cast<uintmax_t>(facts.st_size), 64 * kMiB);
+  ::close(reader);
+}
+
+TEST(FileRemover, AFileWithAnotherNameStaysWhole) {
+  const TempDir dir;
+  const std::string path = make_file(dir, "file", 64 * kMiB);
+  fs::create_hard_link(path, dir / "backup");
+  FileRemover remover;
+  ASSERT_TRUE(remover.remove(path).has_value());
+  const std::string next = make_file(dir, "next", kMiB);
+  ASSERT_TRUE(remover.remove(next).has_value());
+  wait_until([&] { return !size_of_unnamed(next); });
+  EXPECT_FALSE(fs::exists(path));
+  EXPECT_EQ(fs::file_size(dir / "backup"), 64 * kMiB);
+}
+
+TEST(FileRemover, TheEndDoesNotWaitForTheFiles) {
+  const TempDir dir;
+  const std::string path = make_file(dir, "large", 8'000'000 * kMiB);  // a week of steps
+  {
+    FileRemover remover;
+    ASSERT_TRUE(remover.remove(path).has_value());
+  }
+  EXPECT_FALSE(size_of_unnamed(path).has_value());
+}
+
+TEST(FileRemover, WhatIsNotThereIsGone) {
+  const TempDir dir;
+  FileRemover remover;
+  EXPECT_TRUE(remover.remove(dir / "none").has_value());
+}
+
+TEST(FileRemover, AnErrorNamesTheFile) {
+  const TempDir dir;
+  fs::create_directory(dir / "folder");
+  FileRemover remover;
+  const auto removed = remover.remove(dir / "folder");
+  ASSERT_FALSE(removed.has_value());
+  EXPECT_NE(removed.error().find(dir / "folder"), std::string::npos) << removed.error();
+  EXPECT_TRUE(fs::exists(dir / "folder"));
+}
+
+}  // namespace
+}  // namespace raftkv::test
