@@ -8,8 +8,11 @@
 namespace raftkv::storage {
 namespace {
 
-constexpr std::chrono::milliseconds kLookEvery{1000};
-constexpr std::chrono::milliseconds kPause{100};  // ten table files a second
+using Clock = std::chrono::steady_clock;
+
+constexpr Clock::duration kLookEvery = std::chrono::milliseconds{1000};
+// Others have the disk for so many times what a sweep took.
+constexpr int kPausePerSweep = 3;
 
 }  // namespace
 
@@ -52,10 +55,12 @@ void LogSweeper::run() {
   while (!ending_) {
     const bool asked = std::exchange(requested_, false);
     lock.unlock();
+    const auto begun = Clock::now();
     if (asked || more) more = sweep_();
+    const auto pause = kPausePerSweep * (Clock::now() - begun);
     look_();
     lock.lock();
-    wake_.wait_for(lock, more ? kPause : kLookEvery,
+    wake_.wait_for(lock, more ? pause : kLookEvery,
                    [this, more] { return ending_ || (requested_ && !more); });
   }
 }

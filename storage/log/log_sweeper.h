@@ -7,8 +7,8 @@
 // in memory) is behind nobody's reads, which begin at the log's first index, and goes with a later
 // sweep.
 //
-// A deleted file is a burst of work for the disk: its blocks are freed, and those of a sync next to
-// it wait for that. So the sweep goes file by file, with pauses.
+// A deleted file is a burst of work for the disk: its blocks are freed, and a sync next to it waits
+// for that. So the sweep takes a few files at a time, and leaves the disk to others in between.
 #pragma once
 
 #include <rocksdb/listener.h>

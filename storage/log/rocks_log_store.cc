@@ -36,6 +36,9 @@ constexpr char kWhatToDo[] =
     "; this node's vote and log can't be trusted: don't start it with this directory again, but "
     "remove the node from the cluster (raftkv-cli members replace) and add it with an empty one";
 
+// So many, about, drop what is dead when there is much of it.
+constexpr size_t kSweeps = 8;
+
 constexpr char kStartAgain[] =
     "; start this node again: it empties its damaged log and gets it back from the others";
 
@@ -256,8 +259,8 @@ std::expected<void, WriteError> RocksLogStore::Impl::reopen() {
   return std::unexpected(WriteError{.disk_full = true, .text = status.ToString()});
 }
 
-// Drops the first file that holds nothing but what is cut off. True if it looks as if there were
-// another one.
+// Drops the first of the tables that hold nothing but what is cut off, an eighth of them: one by
+// one if there are few, and however fast they come there are never many. True if some are left.
 bool RocksLogStore::Impl::sweep() {
   const std::shared_lock lock(database_mutex_);
   const raft::Index first_index = first_index_;
@@ -265,7 +268,7 @@ bool RocksLogStore::Impl::sweep() {
   const EntryKey key = entry_key(first_index);
   const std::vector<std::string> dead = database_->tables_before(slice(key));
   if (dead.empty()) return false;
-  const rocksdb::Slice end(dead.front());
+  const rocksdb::Slice end(dead[(dead.size() - 1) / kSweeps]);
   const rocksdb::RangePtr dropped(nullptr, &end);
   // If it fails, RocksDB's next write says so.
   const bool done =

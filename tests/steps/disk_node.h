@@ -13,6 +13,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <random>
 #include <set>
 #include <string>
 #include <utility>
@@ -63,6 +64,13 @@ struct History {
   raft::Term term_of(raft::Index index) const { return index == 0 ? 0 : at(index).term; }
 
  private:
+  // Long enough, and nothing that could be compressed: a file of them takes several steps.
+  static std::string value_of(raft::Index index) {
+    std::mt19937_64 random(index);
+    std::string value;
+    while (value.size() < 1200) value += std::to_string(random());
+    return value;
+  }
   void write(OneNode& leader, raft::Index last) {
     Client client(leader);
     leader.settle();
@@ -71,7 +79,7 @@ struct History {
       digests[index] = leader.replica().state().digest();
       if (index >= last) return;
       const std::string n = std::to_string(index);
-      EXPECT_EQ(client.call("SET key:" + n + " " + n + std::string(300, 'v')), "+OK\r\n");
+      EXPECT_EQ(client.call("SET key:" + n + " " + value_of(index)), "+OK\r\n");
     }
   }
   void gather(OneNode& leader) {
