@@ -36,8 +36,9 @@ constexpr char kWhatToDo[] =
     "; this node's vote and log can't be trusted: don't start it with this directory again, but "
     "remove the node from the cluster (raftkv-cli members replace) and add it with an empty one";
 
-// So many, about, drop what is dead when there is much of it.
-constexpr size_t kSweeps = 8;
+// A sweep drops the first of so many parts of what is dead: a single table if there are few, and
+// yet there are never many, however fast they come.
+constexpr size_t kSweepParts = 8;
 
 constexpr char kStartAgain[] =
     "; start this node again: it empties its damaged log and gets it back from the others";
@@ -259,8 +260,8 @@ std::expected<void, WriteError> RocksLogStore::Impl::reopen() {
   return std::unexpected(WriteError{.disk_full = true, .text = status.ToString()});
 }
 
-// Drops the first of the tables that hold nothing but what is cut off, an eighth of them: one by
-// one if there are few, and however fast they come there are never many. True if some are left.
+// Drops the first of the tables that hold nothing but what is cut off. True if it got on, and some
+// are left: what could not be dropped is tried again after RocksDB's next flush or compaction.
 bool RocksLogStore::Impl::sweep() {
   const std::shared_lock lock(database_mutex_);
   const raft::Index first_index = first_index_;
@@ -268,12 +269,14 @@ bool RocksLogStore::Impl::sweep() {
   const EntryKey key = entry_key(first_index);
   const std::vector<std::string> dead = database_->tables_before(slice(key));
   if (dead.empty()) return false;
-  const rocksdb::Slice end(dead[(dead.size() - 1) / kSweeps]);
+  const rocksdb::Slice end(dead[(dead.size() - 1) / kSweepParts]);
   const rocksdb::RangePtr dropped(nullptr, &end);
   // If it fails, RocksDB's next write says so.
   const bool done =
       rocksdb::DeleteFilesInRanges(&database_->db(), database_->log(), &dropped, 1).ok();
-  return done && dead.size() > 1;
+  if (!done) return false;
+  const size_t left = database_->tables_before(slice(key)).size();
+  return left > 0 && left < dead.size();
 }
 
 // --- recovery

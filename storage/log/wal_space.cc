@@ -21,10 +21,6 @@ constexpr char kWornSuffix[] = ".worn";
 // the present file is full, which takes seconds.
 constexpr size_t kStepBytes = size_t{256} << 10;
 constexpr int kPausePerStep = 3;
-// RocksDB gives a file back when what is in it has been flushed, so long after the next one has
-// been begun. Until then no new file is made if there is a spare left: to allocate blocks and to
-// free those of the other file costs the disk more than to write zeros over what is there.
-constexpr std::chrono::seconds kComesBackWithin{2};
 
 // A file written from its beginning over what is there.
 class PreparedFile : public rocksdb::FSWritableFile {
@@ -90,11 +86,12 @@ class WatchedFile : public rocksdb::FSWritableFileOwnerWrapper {
 }  // namespace
 
 WalSpace::WalSpace(const std::shared_ptr<rocksdb::FileSystem>& base, std::string directory,
-                   size_t files_max, size_t file_bytes)
+                   size_t files_max, size_t file_bytes, std::chrono::milliseconds comes_back_within)
     : FileSystemWrapper(base),
       directory_(std::move(directory)),
       files_max_(files_max),
-      file_bytes_(file_bytes) {}
+      file_bytes_(file_bytes),
+      comes_back_within_(comes_back_within) {}
 
 WalSpace::~WalSpace() {
   {
@@ -160,7 +157,7 @@ IOStatus WalSpace::NewWritableFile(const std::string& name, const rocksdb::FileO
     if (!ready_.empty()) {
       spare = std::move(ready_.back());
       ready_.pop_back();
-      comes_back_by_ = Clock::now() + kComesBackWithin;
+      comes_back_by_ = Clock::now() + comes_back_within_;
     }
   }
   std::unique_ptr<rocksdb::FSWritableFile> file;
@@ -231,12 +228,7 @@ void WalSpace::run() {
   }
 }
 
-// False when the end has come.
-bool WalSpace::pause(Clock::duration length) {
-  std::unique_lock lock(mutex_);
-  return !wake_.wait_for(lock, length, [this] { return ending_; });
-}
-
+// Until there is a file to make a spare of, or the end has come.
 void WalSpace::wait_for_work(std::unique_lock<std::mutex>& lock) {
   while (!ending_ && worn_.empty()) {
     const bool wanted = ready_.size() < files_max_ && !no_room_;
@@ -247,6 +239,12 @@ void WalSpace::wait_for_work(std::unique_lock<std::mutex>& lock) {
       wake_.wait(lock);
     }
   }
+}
+
+// False when the end has come.
+bool WalSpace::pause(Clock::duration length) {
+  std::unique_lock lock(mutex_);
+  return !wake_.wait_for(lock, length, [this] { return ending_; });
 }
 
 // Makes a spare of a new or a worn file. It has the name of a spare only once it is one.

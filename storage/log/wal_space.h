@@ -31,9 +31,13 @@ namespace raftkv::storage {
 class WalSpace : public rocksdb::FileSystemWrapper {
  public:
   // Looks after the write-ahead log of the database in `directory`, and passes everything else on
-  // to `base`. `files_max` spares of `file_bytes` each are kept.
+  // to `base`. `files_max` spares of `file_bytes` each are kept. RocksDB gives a file back when
+  // what is in it has been flushed, some time after the next one has been begun; for so long no new
+  // file is made if there is a spare left: to allocate blocks, and to free those of the other file,
+  // costs the disk more than to write zeros over what is there.
   WalSpace(const std::shared_ptr<rocksdb::FileSystem>& base, std::string directory,
-           size_t files_max, size_t file_bytes);
+           size_t files_max, size_t file_bytes,
+           std::chrono::milliseconds comes_back_within = std::chrono::seconds(2));
   ~WalSpace() override;
 
   // Whether a sync of a write-ahead log has ever failed: then nothing may be written again,
@@ -72,6 +76,7 @@ class WalSpace : public rocksdb::FileSystemWrapper {
   const std::string directory_;
   const size_t files_max_;
   const size_t file_bytes_;
+  const std::chrono::milliseconds comes_back_within_;
 
   std::atomic<bool> sync_failed_ = false;
 
@@ -80,7 +85,7 @@ class WalSpace : public rocksdb::FileSystemWrapper {
   std::vector<std::string> ready_;   // paths: zeroed and synced
   std::vector<std::string> worn_;    // given back by RocksDB: paths without their suffix
   size_t preparing_ = 0;             // 1 while the thread works on a file
-  Clock::time_point comes_back_by_;  // the file that was last begun's predecessor
+  Clock::time_point comes_back_by_;  // until then a file may be given back
   uint64_t next_number_ = 1;
   bool ending_ = false;
   bool no_room_ = false;  // the last attempt failed: not again until a file comes back

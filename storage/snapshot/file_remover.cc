@@ -26,12 +26,12 @@ constexpr int kPausePerStep = 3;
 
 // Whether nobody else can see the file: it has no other name, and nobody else has it open. A lease
 // for writing is granted only then, in this process as in any other, and where there are no leases
-// nobody knows.
+// nobody knows. It is given back at once: without a name nobody can open the file any more.
 bool is_ours_alone(int fd, off_t& bytes) {
   struct stat facts = {};
   if (::fstat(fd, &facts) != 0 || facts.st_nlink != 0) return false;
   bytes = facts.st_size;
-  return ::fcntl(fd, F_SETLEASE, F_WRLCK) == 0;
+  return ::fcntl(fd, F_SETLEASE, F_WRLCK) == 0 && ::fcntl(fd, F_SETLEASE, F_UNLCK) == 0;
 }
 
 }  // namespace

@@ -94,7 +94,7 @@ std::expected<void, std::string> SnapshotSink::write_all(std::string_view bytes)
   while (!bytes.empty()) {
     const ssize_t count = ::write(fd_, bytes.data(), bytes.size());
     if (count < 0 && errno == EINTR) continue;
-    // Not every file system that says it can does; none can from the middle of a page on.
+    // Not every file system that says it can does, and the end of the file is no whole page.
     if (count < 0 && errno == EINVAL && stop_direct()) continue;
     if (count < 0) return failed("cannot write");
     bytes.remove_prefix(static_cast<size_t>(count));
@@ -125,7 +125,6 @@ std::expected<void, std::string> SnapshotSink::write_back() {
 }
 
 std::expected<void, std::string> SnapshotSink::commit() {
-  stop_direct();  // the end is no whole page
   if (auto written = write_step(); !written) return written;
   if (::fdatasync(fd_) != 0) return failed("cannot sync");
   if (::rename(temporary_.c_str(), path_.c_str()) != 0) return failed("cannot rename");

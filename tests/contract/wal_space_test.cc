@@ -31,10 +31,11 @@ class Space : public testing::Test {
  protected:
   Space() { make(); }
 
+  // No file that RocksDB might give back is waited for.
   void make(size_t files_max = 2) {
     space_.reset();
     space_ = std::make_unique<WalSpace>(rocksdb::FileSystem::Default(), dir_.path(), files_max,
-                                        kFileBytes);
+                                        kFileBytes, std::chrono::seconds(0));
   }
   std::vector<std::string> names(const std::string& suffix) const {
     std::vector<std::string> found;
@@ -122,7 +123,7 @@ class Held : public rocksdb::FileSystemWrapper {
 
 TEST_F(Space, ADeletedLogBecomesASpareOfZerosAgain) {
   const auto files = std::make_shared<Held>();
-  space_ = std::make_unique<WalSpace>(files, dir_.path(), 2, kFileBytes);
+  space_ = std::make_unique<WalSpace>(files, dir_.path(), 2, kFileBytes, std::chrono::seconds(0));
   const std::string used = write_log("000004.log", std::string(kFileBytes + 1000, 'x'));
   space_->start();
   await_spares(2);
@@ -151,7 +152,7 @@ TEST_F(Space, ADeletedLogBecomesASpareOfZerosAgain) {
 // What RocksDB gives back soon is worth waiting for, if there is a spare meanwhile.
 TEST_F(Space, NoNewFileIsMadeIfTheOldOneComesBack) {
   const auto files = std::make_shared<Held>();
-  space_ = std::make_unique<WalSpace>(files, dir_.path(), 2, kFileBytes);
+  space_ = std::make_unique<WalSpace>(files, dir_.path(), 2, kFileBytes, std::chrono::hours(1));
   space_->start();
   await_spares(2);
   for (int number = 10; number < 15; ++number) {

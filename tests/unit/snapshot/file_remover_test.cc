@@ -30,21 +30,27 @@ std::string make_file(const TempDir& dir, const std::string& name, uintmax_t byt
   return path;
 }
 
-// The size of a file that has no name left and that this process has open, by looking at its
-// descriptors: to open it once more would change what is tested.
-std::optional<uintmax_t> size_of_unnamed(const std::string& path) {
+// The descriptor's path under /proc of a file that has no name left and that this process has open;
+// empty if there is none.
+std::string unnamed(const std::string& path) {
   for (const auto& entry : fs::directory_iterator("/proc/self/fd")) {
     std::error_code gone;
-    if (fs::read_symlink(entry.path(), gone) != path + " (deleted)") continue;
-    struct stat facts = {};
-    if (::stat(entry.path().c_str(), &facts) == 0) return static_cast<uintmax_t>(facts.st_size);
+    if (fs::read_symlink(entry.path(), gone) == path + " (deleted)") return entry.path();
   }
-  return std::nullopt;
+  return {};
+}
+
+// Its size, without opening it once more, which would change what is tested.
+std::optional<uintmax_t> size_of_unnamed(const std::string& path) {
+  const std::string descriptor = unnamed(path);
+  struct stat facts = {};
+  if (descriptor.empty() || ::stat(descriptor.c_str(), &facts) != 0) return std::nullopt;
+  return static_cast<uintmax_t>(facts.st_size);
 }
 
 TEST(FileRemover, TheNameGoesAtOnceAndTheBlocksStepByStep) {
   const TempDir dir;
-  const uintmax_t bytes = 100'000 * kMiB;
+  const uintmax_t bytes = 1'000'000 * kMiB;
   const std::string path = make_file(dir, "large", bytes);
   FileRemover remover;
   ASSERT_TRUE(remover.remove(path).has_value());
@@ -52,7 +58,7 @@ TEST(FileRemover, TheNameGoesAtOnceAndTheBlocksStepByStep) {
   uintmax_t least = bytes;
   wait_until([&] {
     const auto size = size_of_unnamed(path);
-    if (!size) return true;  // before it had become small: seen below
+    if (!size) return true;  // gone before it was seen to become small, which fails below
     EXPECT_LE(*size, least);
     least = *size;
     return least < bytes - 100 * kMiB;
@@ -93,12 +99,20 @@ TEST(FileRemover, AFileWithAnotherNameStaysWhole) {
 
 TEST(FileRemover, TheEndDoesNotWaitForTheFiles) {
   const TempDir dir;
-  const std::string path = make_file(dir, "large", 8'000'000 * kMiB);  // a week of steps
+  const uintmax_t bytes = 1'000'000 * kMiB;  // seconds, or minutes, of steps
+  const std::string path = make_file(dir, "large", bytes);
+  int observer = -1;
   {
     FileRemover remover;
     ASSERT_TRUE(remover.remove(path).has_value());
+    wait_until([&] { return size_of_unnamed(path).value_or(0) < bytes; });
+    observer = ::open(unnamed(path).c_str(), O_RDONLY | O_CLOEXEC);
+    ASSERT_GE(observer, 0) << "it is gone already";
   }
-  EXPECT_FALSE(size_of_unnamed(path).has_value());
+  struct stat facts = {};
+  ASSERT_EQ(::fstat(observer, &facts), 0);
+  EXPECT_GT(facts.st_size, 0);
+  ::close(observer);
 }
 
 TEST(FileRemover, WhatIsNotThereIsGone) {

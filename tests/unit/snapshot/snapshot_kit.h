@@ -19,9 +19,9 @@ namespace raftkv::test {
 
 class TempDir {
  public:
-  TempDir() {
-    const char* parent = std::filesystem::is_directory("/dev/shm") ? "/dev/shm" : "/tmp";
-    path_ = std::string(parent) + "/raftkv-snapshot-test-XXXXXX";
+  // In memory if possible.
+  TempDir() : TempDir(std::filesystem::is_directory("/dev/shm") ? "/dev/shm" : "/tmp") {}
+  explicit TempDir(const std::string& parent) : path_(parent + "/raftkv-snapshot-test-XXXXXX") {
     if (mkdtemp(path_.data()) == nullptr) abort();
   }
   ~TempDir() {
