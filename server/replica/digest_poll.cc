@@ -16,7 +16,6 @@ void DigestPoll::begin(raft::Index index, raft::MonotonicUs now) {
 void DigestPoll::end(raft::Index index) {
   if (index != index_) return;
   index_ = 0;
-  reports_.clear();
   news_ = false;
 }
 
@@ -26,26 +25,26 @@ void DigestPoll::report(raft::NodeId from, const DigestReport& report) {
   news_ = true;
 }
 
-bool DigestPoll::knows(raft::NodeId from, const DigestReport& report) const {
-  const auto known = reports_.find(from);
-  return report.index != index_ || (known != reports_.end() && known->second == report.digest);
+bool DigestPoll::knows(raft::NodeId from, raft::Index index) const {
+  return index != index_ || reports_.contains(from);
 }
 
 std::optional<DigestVerdict> DigestPoll::verdict(const raft::Membership& membership) {
-  if (!news_ || membership.voters.empty()) return std::nullopt;
+  if (!news_) return std::nullopt;
   const raft::Configuration config(membership);
   // As in an election: each voter is for the digest that it reported, and against all others.
-  const auto tally_of = [&](const Digest* digest) {
+  const auto tally_of = [&](const Digest& digest) {
     return raft::tally(config, [&](raft::NodeId voter) {
       const auto report = reports_.find(voter);
       if (report == reports_.end()) return raft::Vote::kUnknown;
-      const bool same = digest != nullptr && report->second == *digest;
-      return same ? raft::Vote::kGranted : raft::Vote::kRefused;
+      return report->second == digest ? raft::Vote::kGranted : raft::Vote::kRefused;
     });
   };
-  bool open = tally_of(nullptr) != raft::Tally::kLost;  // for one that nobody has reported yet
+  // Were there enough silent voters for a digest that nobody has reported yet, they would be enough
+  // for each that was.
+  bool open = false;
   for (const auto& [from, digest] : reports_) {
-    const raft::Tally tally = tally_of(&digest);
+    const raft::Tally tally = tally_of(digest);
     if (tally == raft::Tally::kWon) return DigestVerdict{.index = index_, .digest = digest};
     open |= tally != raft::Tally::kLost;
   }

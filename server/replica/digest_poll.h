@@ -31,7 +31,8 @@ class DigestPoll {
   // A report of another check than the newest counts for nothing: it is late; or it is early, and
   // will be repeated. The last word of a replica counts.
   void report(raft::NodeId from, const DigestReport& report);
-  bool knows(raft::NodeId from, const DigestReport& report) const;
+  // Nothing is to be had from this replica for the check at `index` any more.
+  bool knows(raft::NodeId from, raft::Index index) const;
   // Whether verdict() may say something that it did not say before.
   bool has_news() const { return news_; }
   // Nothing as long as the voters that have not reported could still decide it. What it says, it

@@ -34,7 +34,7 @@ void Replica::apply_host_entry(const raft::Entry& entry) {
 }
 
 bool Replica::tend_digests() {
-  if (taken_out_ || awaits_dataset_) return false;
+  if (taken_out_) return false;
   const bool more = digests_.status().in_progress && digests_.advance(state_, ports_.now_wall_us());
   leave_if_different();
   if (taken_out_) return false;
@@ -47,7 +47,7 @@ bool Replica::tend_digests() {
 }
 
 void Replica::lead_digests() {
-  if (const auto own = digests_.unjudged(); own && !poll_.knows(options_.raft.id, *own)) {
+  if (const auto own = digests_.unjudged(); own && !poll_.knows(options_.raft.id, own->index)) {
     poll_.report(options_.raft.id, *own);
   }
   if (!poll_.has_news() && !poll_.check_due(monotonic_us_)) return;
@@ -95,7 +95,6 @@ void Replica::report_digest() {
 
 // A note of a kind that is not known comes from a later version: whoever sent it does without.
 void Replica::hear(raft::NodeId from, const raft::HostNote& note) {
-  if (member(from) == nullptr) return;
   if (const auto report = decode_digest_report(note.bytes)) poll_.report(from, *report);
 }
 

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <deque>
+#include <map>
 #include <memory>
 #include <set>
 #include <sstream>
@@ -114,6 +115,7 @@ class OneNode final : public server::ReplicaPorts {
   }
   void silence_followers() { followers_answer_ = false; }
   void silence_follower(raft::NodeId id) { silent_.insert(id); }
+  void wake_follower(raft::NodeId id) { silent_.erase(id); }
   void wake_followers() { followers_answer_ = followers_store_ = true; }
   // They still follow, but what they are sent for their logs stays on their way to the disk.
   void stop_followers_disks() { followers_store_ = false; }
@@ -168,10 +170,12 @@ class OneNode final : public server::ReplicaPorts {
     } else if (const auto* append = std::get_if<raft::Append>(&message.body)) {
       if (!followers_store_) return;
       const raft::Index match = append->prev_index + append->entries.size();
-      follower_last_ = std::max(follower_last_, match);
+      raft::Index& last = follower_last_[message.to];
+      last = std::max(last, match);
       answer.body = raft::AppendReply{.accepted = true, .match = match};
     } else if (const auto* heartbeat = std::get_if<raft::Heartbeat>(&message.body)) {
-      answer.body = raft::HeartbeatReply{.round = heartbeat->round, .last_index = follower_last_};
+      answer.body =
+          raft::HeartbeatReply{.round = heartbeat->round, .last_index = follower_last_[message.to]};
     } else if (const auto* request = std::get_if<raft::ReadRequest>(&message.body)) {
       if (!reads_answered_) return;
       answer.body =
@@ -190,7 +194,9 @@ class OneNode final : public server::ReplicaPorts {
   raft::MonotonicUs now_monotonic_us() override { return monotonic_us_; }
   uint64_t now_wall_us() override { return static_cast<uint64_t>(wall_us_); }
   void leadership_changed(const raft::Status&) override {}
-  void send_snapshot(raft::NodeId, const raft::SnapshotMeta&) override {}
+  void send_snapshot(raft::NodeId to, const raft::SnapshotMeta&) override {
+    snapshots_wanted.push_back(to);
+  }
   void dataset_differs(const server::DigestDifference& difference) override {
     differences.push_back(difference);
   }
@@ -203,7 +209,8 @@ class OneNode final : public server::ReplicaPorts {
   std::vector<server::Member> told_members;  // as the ports were told last
   std::vector<server::DigestDifference> differences;
   std::vector<raft::Index> undecided;
-  std::vector<raft::Message> notes;  // that this node has sent
+  std::vector<raft::Message> notes;            // that this node has sent
+  std::vector<raft::NodeId> snapshots_wanted;  // by the leader, for these followers
 
  private:
   FakeHost host_;
@@ -213,7 +220,7 @@ class OneNode final : public server::ReplicaPorts {
   storage::SnapshotMemory snapshots_;
   std::deque<raft::Persist> writing_;
   std::deque<raft::Message> answers_;
-  raft::Index follower_last_ = 0;
+  std::map<raft::NodeId, raft::Index> follower_last_;
   raft::Term last_term_ = 1;  // of the log's last entry, while this node follows
   std::set<raft::NodeId> silent_;
   bool reads_answered_ = true;

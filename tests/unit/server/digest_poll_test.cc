@@ -61,7 +61,9 @@ TEST_F(DigestPollTest, AReportOfAnotherCheckCountsForNothing) {
   report(2, kRight, 6);
   report(3, kRight, 8);
   EXPECT_EQ(poll.verdict(members({1, 2, 3})), std::nullopt);
-  EXPECT_FALSE(poll.knows(2, {.index = 7, .digest = kRight}));
+  EXPECT_FALSE(poll.knows(2, 7));
+  EXPECT_TRUE(poll.knows(1, 7));
+  EXPECT_TRUE(poll.knows(2, 6)) << "it is over";
   poll.begin(8, 0);
   report(2, kRight, 8);
   EXPECT_EQ(poll.verdict(members({1, 2, 3})), std::nullopt) << "the reports of 7 are void";
@@ -69,11 +71,19 @@ TEST_F(DigestPollTest, AReportOfAnotherCheckCountsForNothing) {
   EXPECT_EQ(poll.verdict(members({1, 2, 3}))->index, 8U);
 }
 
+TEST_F(DigestPollTest, WithoutACheckNothingIsReported) {
+  for (const raft::NodeId id : {1, 2, 3}) report(id, kRight, 0);
+  EXPECT_FALSE(poll.has_news());
+  EXPECT_EQ(poll.verdict(members({1, 2, 3})), std::nullopt);
+}
+
 TEST_F(DigestPollTest, NobodyWinsOnlyWhenNobodyCanAnyMore) {
   poll.begin(7, 0);
   report(1, kRight);
   report(2, kWrong);
+  EXPECT_TRUE(poll.has_news());
   EXPECT_EQ(poll.verdict(members({1, 2, 3})), std::nullopt) << "the third one decides";
+  EXPECT_FALSE(poll.has_news());
   report(3, kOther);
   EXPECT_EQ(poll.verdict(members({1, 2, 3})), (DigestVerdict{.index = 7, .digest = std::nullopt}));
 }

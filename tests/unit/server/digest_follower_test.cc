@@ -1,8 +1,8 @@
-// The check that replicas agree, as one of them sees it: as a follower, and as the leader.
+// The check that replicas agree, as a follower sees it.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "tests/support/one_node.h"
+#include "tests/support/digest_check.h"
 
 namespace raftkv {
 namespace {
@@ -13,17 +13,7 @@ using server::DigestReport;
 using server::DigestVerdict;
 using test::Client;
 using test::OneNode;
-using testing::HasSubstr;
 using testing::StartsWith;
-
-constexpr uint64_t kIntervalMs = 600'000;
-
-server::ReplicaOptions options(uint64_t slice_us = 500) {
-  server::ReplicaOptions options;
-  options.digest_interval_us = kIntervalMs * 1000;
-  options.digest_slice_us = slice_us;
-  return options;
-}
 
 std::string set_command(const std::string& key, const std::string& value) {
   std::string payload;
@@ -36,12 +26,11 @@ DigestReport report_in(const raft::Message& message) {
   return *server::decode_digest_report(std::get<raft::HostNote>(message.body).bytes);
 }
 
-// --- a follower --------------------------------------------------------------------------------
-
 // Member 1 of three, with some hundred keys, follows node 2.
 class DigestFollower : public testing::Test {
  protected:
-  explicit DigestFollower(uint64_t slice_us = 500) : node(options(slice_us), 3) {
+  explicit DigestFollower(const server::ReplicaOptions& how = test::digest_options())
+      : node(how, 3) {
     Client client(node);
     for (int i = 0; i < 300; ++i) client.call("SET key:" + std::to_string(i) + " value");
     node.depose();
@@ -107,7 +96,12 @@ TEST_F(DigestFollower, TheDigestIsThatOfExactlyTheEntryOfTheCheck) {
 
 class DigestFollowerInSlices : public DigestFollower {
  protected:
-  DigestFollowerInSlices() : DigestFollower(0) {}
+  static server::ReplicaOptions in_slices() {
+    server::ReplicaOptions how = test::digest_options(0);
+    how.snapshots.slice_us = 0;
+    return how;
+  }
+  DigestFollowerInSlices() : DigestFollower(in_slices()) {}
 };
 
 TEST_F(DigestFollowerInSlices, WritesDuringTheWalkDoNotMatter) {
@@ -152,6 +146,27 @@ TEST_F(DigestFollowerInSlices, AVerdictThatComesBeforeTheOwnDigestIsKept) {
   EXPECT_TRUE(node.notes.empty()) << "nobody asks any more";
 }
 
+// Replicas that took different ways may differ in them: one may have loaded a snapshot without.
+TEST_F(DigestFollower, WhatIsDueButNotYetDeletedDoesNotCount) {
+  constexpr size_t kMore = 10'000;  // than two entries delete
+  std::string payload;
+  for (size_t i = 0; i < kMore; ++i) {
+    const std::string key = "due:" + std::to_string(i);
+    const std::vector<std::string_view> args = {"SET", key, "value", "PX", "10"};
+    server::append_command(payload, args);
+  }
+  const Digest without = node.replica().state().keyspace().digest(0);
+  node.follow_entry(node.now_ms() * 1000, std::move(payload));
+  node.settle();
+  node.pass_ms(20);
+  node.follow_entry(node.now_ms() * 1000);
+  tell(DigestCheck{.with_sessions = false});
+  node.turn();
+  ASSERT_GT(node.replica().state().keyspace().size(), 300U) << "not all are deleted yet";
+  node.settle();
+  EXPECT_EQ(report_in(node.notes.at(0)).digest, without);
+}
+
 TEST_F(DigestFollower, SessionsBelongToItIfTheCheckSaysSo) {
   const Digest keys = node.replica().state().keyspace().digest(0);
   tell(DigestCheck{.with_sessions = false});
@@ -178,12 +193,25 @@ TEST_F(DigestFollower, AReportIsRepeatedEverMoreRarelyUntilTheVerdict) {
 
 TEST_F(DigestFollower, ANewLeaderIsToldAtOnce) {
   check();
-  const raft::Term term = node.replica().node().term() + 1;
-  node.replica().step(
-      {.from = 3, .to = 1, .term = term, .body = raft::Heartbeat{.commit = 0, .round = 1}});
-  node.settle();
-  ASSERT_EQ(node.notes.size(), 2U);
-  EXPECT_EQ(node.notes[1].to, 3U);
+  const auto lead = [this](raft::NodeId leader) {
+    const raft::Term term = node.replica().node().term() + 1;
+    node.replica().step(
+        {.from = leader, .to = 1, .term = term, .body = raft::Heartbeat{.commit = 0, .round = 1}});
+    node.settle();
+    return node.notes.back().to;
+  };
+  EXPECT_EQ(lead(3), 3U);
+  EXPECT_EQ(node.notes.size(), 2U);
+  EXPECT_EQ(lead(3), 3U) << "it may have forgotten, in between";
+  EXPECT_EQ(node.notes.size(), 3U);
+}
+
+TEST_F(DigestFollower, TheNextCheckIsReportedAtOnce) {
+  const DigestReport first = check();
+  tell(DigestVerdict{.index = first.index, .digest = first.digest});
+  const DigestReport second = check();
+  EXPECT_EQ(second.index, first.index + 2);
+  EXPECT_EQ(node.notes.size(), 2U);
 }
 
 TEST_F(DigestFollower, AgreementIsRemembered) {
@@ -203,6 +231,11 @@ TEST_F(DigestFollower, WhoDiffersFromTheMajorityTakesItselfOut) {
   client.call("READONLY");
   const DigestReport report = check();
   const Digest theirs{.low = report.digest.low + 1, .high = report.digest.high};
+  const raft::SnapshotMeta offer{.index = last() + 5,
+                                 .term = node.replica().node().term(),
+                                 .time_us = node.now_ms() * 1000,
+                                 .membership = node.replica().node().membership().membership};
+  ASSERT_TRUE(node.replica().wants_snapshot(offer));
   tell(DigestVerdict{.index = report.index, .digest = theirs});
   const raft::Index verdict = last();
   write("key:1", "behind the verdict");
@@ -216,8 +249,7 @@ TEST_F(DigestFollower, WhoDiffersFromTheMajorityTakesItselfOut) {
   EXPECT_EQ(node.replica().state().applied_index(), verdict) << "nothing is applied any more";
   EXPECT_THAT(client.call("GET key:1"), StartsWith("-LOADING"));
   EXPECT_FALSE(node.replica().request_snapshot());
-  EXPECT_FALSE(node.replica().wants_snapshot(
-      {.index = last() + 5, .term = node.replica().node().term(), .time_us = 0, .membership = {}}));
+  EXPECT_FALSE(node.replica().wants_snapshot(offer));
   for (int i = 0; i < 100; ++i) {
     node.pass_ms(50);
     node.settle();
@@ -232,6 +264,78 @@ TEST_F(DigestFollower, AVerdictOnAnotherCheckSaysNothing) {
   node.settle();
   EXPECT_TRUE(node.differences.empty());
   EXPECT_EQ(status().checks, 0U);
+}
+
+// Two leaders may have proposed it, one after the other.
+TEST_F(DigestFollower, ASecondVerdictSaysNothing) {
+  const DigestReport report = check();
+  for (int i = 0; i < 2; ++i) {
+    tell(DigestVerdict{.index = report.index, .digest = report.digest});
+    node.settle();
+  }
+  EXPECT_EQ(status().checks, 1U);
+}
+
+TEST_F(DigestFollowerInSlices, ASnapshotOfWhatDiffersIsGivenUp) {
+  const DigestReport report = check();
+  ASSERT_TRUE(node.replica().request_snapshot());
+  node.turn();
+  ASSERT_TRUE(node.replica().snapshot_status().in_progress);
+  tell(DigestVerdict{.index = report.index, .digest = Digest{.low = 1, .high = 1}});
+  node.turn();
+  EXPECT_TRUE(node.replica().taken_out());
+  EXPECT_FALSE(node.replica().snapshot_status().in_progress);
+}
+
+// A snapshot is due at exactly the verdict.
+class DigestFollowerBeforeASnapshot : public DigestFollower {
+ protected:
+  static constexpr uint64_t kEntries = 400;
+  static server::ReplicaOptions with_snapshots() {
+    server::ReplicaOptions how = test::digest_options();
+    how.snapshots.limits.log_bytes = 0;
+    how.snapshots.limits.log_entries = kEntries;
+    return how;
+  }
+  DigestFollowerBeforeASnapshot() : DigestFollower(with_snapshots()) {
+    while (node.replica().state().applied_index() + 2 < kEntries) {
+      write("key", "value");
+      node.settle();
+    }
+  }
+};
+
+TEST_F(DigestFollowerBeforeASnapshot, WhoAgreesTakesIt) {
+  const DigestReport report = check();
+  EXPECT_EQ(node.replica().snapshot_status().index, 0U);
+  tell(DigestVerdict{.index = report.index, .digest = report.digest});
+  node.settle();
+  EXPECT_EQ(node.replica().snapshot_status().index, last());
+}
+
+TEST_F(DigestFollowerBeforeASnapshot, WhoDiffersTakesNone) {
+  const DigestReport report = check();
+  tell(DigestVerdict{.index = report.index, .digest = Digest{.low = 1, .high = 1}});
+  node.settle();
+  ASSERT_TRUE(node.replica().taken_out());
+  EXPECT_FALSE(node.replica().snapshot_status().in_progress);
+  EXPECT_EQ(node.replica().snapshot_status().index, 0U);
+}
+
+TEST_F(DigestFollower, AReadThatWaitsIsNotAnsweredFromWhatDiffers) {
+  Client client(node);
+  client.call("READONLY");
+  const DigestReport report = check();
+  node.answer_reads(false);
+  client.send("GET key:1");
+  node.settle();
+  ASSERT_EQ(node.read_requests, 1U);
+  tell(DigestVerdict{.index = report.index, .digest = Digest{.low = 1, .high = 1}});
+  node.settle();
+  node.answer_reads(true);
+  pass_ms(1000);
+  EXPECT_GE(node.read_requests, 2U) << "it asks again, and is answered";
+  EXPECT_THAT(client.take(), StartsWith("-MOVED"));
 }
 
 TEST_F(DigestFollower, WithoutAMajorityAllGoOn) {
@@ -273,168 +377,15 @@ TEST_F(DigestFollower, WhoGetsAnotherStateComparesNothing) {
   EXPECT_EQ(node.replica().state().applied_index(), last());
   EXPECT_TRUE(node.differences.empty());
   EXPECT_EQ(status().checks, 0U);
-}
-
-// --- the leader --------------------------------------------------------------------------------
-
-class DigestLeader : public testing::Test {
- protected:
-  DigestLeader() : node(options(), 3), client(node) { client.call("SET a 1"); }
-
-  void pass_interval() {
-    // In steps, so that the leader hears of its followers meanwhile.
-    for (uint64_t ms = 0; ms <= kIntervalMs; ms += 300) {
-      node.pass_ms(300);
-      node.settle();
-    }
-  }
-  const server::DigestStatus& status() { return node.replica().digest_status(); }
-  void report(raft::NodeId from, const Digest& digest, raft::Index index = 0) {
-    if (index == 0) index = status().last_index;
-    node.replica().step(
-        {.from = from,
-         .to = 1,
-         .term = node.replica().node().term(),
-         .body = raft::HostNote{.bytes = server::encode_digest_report({index, digest})}});
-    node.settle();
-  }
-  Digest own() { return status().last_value; }
-  Digest other() { return {.low = own().low, .high = own().high ^ 1}; }
-  raft::Index last() { return node.replica().node().last_index(); }
-
-  OneNode node;
-  Client client;
-};
-
-TEST_F(DigestLeader, ProposesACheckWhenSomethingIsNew) {
-  const raft::Index before = last();
-  pass_interval();
-  EXPECT_EQ(last(), before + 1);
-  EXPECT_EQ(status().last_index, before + 1);
-  EXPECT_EQ(own(), node.replica().state().digest());
-  pass_interval();
-  EXPECT_EQ(last(), before + 1) << "nothing was written since";
-  client.call("SET a 2");
-  pass_interval();
-  EXPECT_EQ(status().last_index, before + 3);
-}
-
-TEST_F(DigestLeader, WithoutAnIntervalThereIsNoCheck) {
-  OneNode off({}, 3);
-  Client there(off);
-  there.call("SET a 1");
-  const raft::Index before = off.replica().node().last_index();
-  for (uint64_t ms = 0; ms <= 2 * kIntervalMs; ms += 300) {
-    off.pass_ms(300);
-    off.settle();
-  }
-  EXPECT_EQ(off.replica().node().last_index(), before);
-}
-
-TEST_F(DigestLeader, WhoIsAloneChecksNothing) {
-  OneNode alone(options(), 1);
-  Client there(alone);
-  there.call("SET a 1");
-  const raft::Index before = alone.replica().node().last_index();
-  alone.pass_ms(2 * kIntervalMs);
-  alone.settle();
-  EXPECT_EQ(alone.replica().node().last_index(), before);
-}
-
-TEST_F(DigestLeader, ACheckDoesNotMoveTheLogsClock) {
-  const uint64_t before = node.replica().state().log_time_us();
-  pass_interval();
-  ASSERT_NE(status().last_index, 0U);
-  EXPECT_EQ(node.replica().state().log_time_us(), before)
-      << "a WATCH may have been decided by an earlier time, and waits to be proposed";
-}
-
-TEST_F(DigestLeader, AMajorityWithItselfIsTheVerdict) {
-  pass_interval();
-  const raft::Index check = last();
-  EXPECT_EQ(status().checks, 0U) << "its own word is no majority";
-  report(2, own());
-  EXPECT_EQ(last(), check + 1);
-  EXPECT_EQ(status().checks, 1U);
-  EXPECT_EQ(status().last_ok_index, check);
-  report(3, other());
-  EXPECT_EQ(last(), check + 1) << "there is one verdict; node 3 sees it";
-  EXPECT_TRUE(node.differences.empty());
-}
-
-TEST_F(DigestLeader, AStrangersReportCountsForNothing) {
-  pass_interval();
-  const raft::Index check = last();
-  report(9, own());
-  report(2, own(), check - 1);
-  EXPECT_EQ(last(), check);
-  EXPECT_EQ(status().checks, 0U);
-}
-
-TEST_F(DigestLeader, WhenAllDifferItSaysSoAndLeadsOn) {
-  pass_interval();
-  const raft::Index check = last();
-  report(2, other());
-  EXPECT_EQ(last(), check);
-  report(3, {.low = 5, .high = 5});
-  EXPECT_THAT(node.undecided, testing::ElementsAre(check));
-  EXPECT_EQ(client.call("SET a 2"), "+OK\r\n");
-}
-
-TEST_F(DigestLeader, ALeaderInTheMinorityServesNothingAndHandsOver) {
-  pass_interval();
-  Client reader(node);
-  report(2, other());
-  report(3, other());
-  ASSERT_EQ(node.differences.size(), 1U);
-  EXPECT_THAT(node.told_to_lead, testing::Contains(testing::AnyOf(2U, 3U)));
-  EXPECT_FALSE(node.replica().may_be_discarded()) << "its successor is not there yet";
-  EXPECT_THAT(reader.call("GET a"), HasSubstr("-LOADING"));
-  node.depose();
-  node.settle();
-  EXPECT_TRUE(node.replica().may_be_discarded());
-}
-
-TEST_F(DigestLeader, WhatStandsBehindTheVerdictIsNotAnsweredFromTheWrongData) {
-  pass_interval();
-  client.take();
-  report(2, other());
-  // The verdict enters the log first, then the write: both are committed together.
-  node.stop_followers_disks();
-  report(3, other());
-  EXPECT_TRUE(client.send("INCR a"));
-  node.settle();
-  node.wake_followers();
-  node.pass_ms(60);
-  node.settle();
-  ASSERT_EQ(node.differences.size(), 1U);
-  EXPECT_EQ(client.take(), "") << "nothing is answered";
-  node.depose();
-  node.settle();
-  EXPECT_THAT(client.take(), StartsWith("-UNKNOWN"));
-}
-
-TEST_F(DigestLeader, ALeaderThatNobodyTakesOverFromDoesNotWaitForEver) {
-  pass_interval();
-  report(2, other());
-  report(3, other());
-  ASSERT_EQ(node.differences.size(), 1U);
-  for (int i = 0; i < 20 && !node.replica().may_be_discarded(); ++i) {
-    node.pass_ms(50);
-    node.settle();
-  }
-  EXPECT_TRUE(node.replica().may_be_discarded());
-  EXPECT_THAT(client.call("SET a 2"), StartsWith("-LOADING"));
+  pass_ms(5000);
+  EXPECT_EQ(node.notes.size(), 1U) << "there is nothing to report any more";
 }
 
 TEST_F(DigestFollower, WhoeverLeadsNextGoesOnWithTheCheck) {
   const DigestReport report = check();
   node.become_leader();
   EXPECT_EQ(status().checks, 0U);
-  node.replica().step({.from = 3,
-                       .to = 1,
-                       .term = node.replica().node().term(),
-                       .body = raft::HostNote{.bytes = server::encode_digest_report(report)}});
+  test::report_digest(node, 3, report);
   node.settle();
   EXPECT_EQ(status().checks, 1U);
   EXPECT_EQ(status().last_ok_index, report.index);
