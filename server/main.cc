@@ -4,11 +4,13 @@
 
 #include <csignal>
 #include <cstdio>
+#include <string>
 
 #include "server/command/command.h"
 #include "server/command/version.h"
 #include "server/config.h"
 #include "server/new_cluster.h"
+#include "server/peer/handshake.h"
 #include "server/server.h"
 
 DECLARE_string(listen);
@@ -51,7 +53,8 @@ int main(int argc, char** argv) {
       "./raftkv-data\n"
       "  raftkv-server --node_id 1 --cluster \"1@h1:7001@h1:17001,2@h2:7001@h2:17001,...\"\n"
       "  raftkv-server --flagfile /etc/raftkv.flags");
-  gflags::SetVersionString(raftkv::server::kRaftkvVersion);
+  gflags::SetVersionString(std::string(raftkv::server::kRaftkvVersion) + ", peer protocol " +
+                           std::to_string(raftkv::server::kPeerProtocolVersion));
   FLAGS_logtostderr = true;
   gflags::ParseCommandLineFlags(&argc, &argv, true);
   if (argc > 1) {

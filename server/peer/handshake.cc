@@ -61,6 +61,13 @@ std::unexpected<std::string> fault(std::string text) {
   return std::unexpected(std::move(text));
 }
 
+std::unexpected<std::string> unknown_version(uint32_t version) {
+  return fault(
+      fmt::format("unknown peer protocol version {} (this node speaks {}): run programs that speak "
+                  "the same, as raftkv-server --version tells",
+                  version, kPeerProtocolVersion));
+}
+
 // The address comes from the wire: no more than a name or numbers.
 bool can_be_dialled(const Hello& hello) {
   return hello.node_id != 0 && hello.peer_port != 0 && !hello.peer_host.empty() &&
@@ -166,8 +173,7 @@ std::expected<void, std::string> Incarnations::admit(uint64_t id, uint64_t incar
 std::expected<void, std::string> judge_hello(const Hello& hello, const LocalIdentity& self,
                                              Incarnations& incarnations) {
   if (hello.version != kPeerProtocolVersion) {
-    return fault(fmt::format("unknown peer protocol version {} (this node speaks {})",
-                             hello.version, kPeerProtocolVersion));
+    return unknown_version(hello.version);
   }
   if (hello.cluster_id != self.cluster_id) {
     return fault(fmt::format("node {} belongs to cluster {}, this node to cluster {}",
@@ -206,8 +212,7 @@ std::expected<void, std::string> judge_hello(const Hello& hello, const LocalIden
 std::expected<void, std::string> judge_welcome(const Welcome& welcome, uint64_t target_id,
                                                Incarnations& incarnations) {
   if (welcome.version != kPeerProtocolVersion) {
-    return fault(fmt::format("unknown peer protocol version {} (this node speaks {})",
-                             welcome.version, kPeerProtocolVersion));
+    return unknown_version(welcome.version);
   }
   if (welcome.node_id != target_id) {
     return fault(

@@ -215,7 +215,7 @@ class Refusals(unittest.TestCase):
             self.refused(self.single(data_dir=os.path.join(folder, "holiday.jpg")), folder)
 
     def test_help_and_version_end_well(self):
-        for flag, words in (("--help", ("data_dir", "read_mode")), ("--version", ("raftkv",))):
+        for flag, words in (("--help", ("data_dir", "read_mode")), ("--version", ("raftkv", "peer protocol "))):
             result = run_server(flag)
             for word in words:
                 self.assertIn(word, result.stdout.lower())

@@ -180,6 +180,7 @@ TEST(Handshake, OfAnotherVersionOnlyTheVersionIsJudged) {
   const auto read = decode_hello(bytes + "fields of a later version");
   ASSERT_TRUE(read) << read.error();
   EXPECT_THAT(refusal(*read), HasSubstr("unknown peer protocol version 9 (this node speaks 3)"));
+  EXPECT_THAT(refusal(*read), HasSubstr("raftkv-server --version"));
 }
 
 TEST(Handshake, ANodeThatComesBackWithAnotherIncarnationIsRefused) {
