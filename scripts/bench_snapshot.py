@@ -2,13 +2,15 @@
 """Measures what a snapshot costs the clients, beside BGSAVE of a stock Redis, and how long its file loads.
 
    scripts/bench_snapshot.py [--nodes 1,3] [--keys 1000000] [--value-size 100] [--seconds 10]
-                             [--rounds 3] [--dir FOLDER] [--json]
+                             [--rounds 3] [--rest 45] [--dir FOLDER] [--json]
 
 A round opens each system with fresh data, fills it with so many keys, finds the rate of writes that it
 bears, and then writes at half of that rate twice: without a snapshot, and with one begun after a fifth of
 the time (BGSAVE, on every node). Latencies count from the time at which each write was due, so what waits
-behind a stall is part of them. Memory is the largest resident size of any node, against that before the
-snapshot. At the end each system is started again on the file it wrote, and the time until it serves is taken.
+behind a stall is part of them. A virtual machine often has credit that load uses up, and stands still for some
+ms of each 100 ms when it is used up: so nothing is done for --rest seconds before each of the two. Memory is
+the largest resident size of any node, against that before the snapshot. At the end each system is started again
+on the file it wrote, and the time until it serves is taken.
 
 The load is raftkv-cli bench --rate, for both. Build first (scripts/build.sh); writes a Markdown table.
 """
@@ -129,10 +131,12 @@ def ports_of(system):
 def measure(system, arguments):
     port = system.target()
     fill(port, arguments)
-    most = raftkv_bench(port, arguments, duration_s=5)["throughput_ops_per_s"]
+    most = raftkv_bench(port, arguments, duration_s=arguments.seconds)["throughput_ops_per_s"]
     rate = int(most / 2)
+    time.sleep(arguments.rest)
     calm = raftkv_bench(port, arguments, duration_s=arguments.seconds, rate=rate)
     took = []
+    time.sleep(arguments.rest)
     with Memory(list(system.pids().values())) as memory:
         saver = threading.Timer(arguments.seconds / 5, lambda: took.append(save_everywhere(ports_of(system))))
         saver.start()
@@ -219,6 +223,7 @@ def main():
     parser.add_argument("--value-size", default=100, type=int)
     parser.add_argument("--seconds", default=10, type=int)
     parser.add_argument("--rounds", default=3, type=int)
+    parser.add_argument("--rest", default=45, type=int, help="seconds of idleness before each measurement")
     parser.add_argument("--dir", default=None, help="where the data goes: on a real disk")
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
