@@ -34,7 +34,6 @@ void Replica::apply_host_entry(const raft::Entry& entry) {
 }
 
 bool Replica::tend_digests() {
-  if (taken_out_) return false;
   const bool more = digests_.status().in_progress && digests_.advance(state_, ports_.now_wall_us());
   leave_if_different();
   if (taken_out_) return false;

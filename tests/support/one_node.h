@@ -141,6 +141,11 @@ class OneNode final : public server::ReplicaPorts {
     append.entries.push_back(std::move(entry));
     replica_->step({.from = 2, .to = 1, .term = replica_->node().term(), .body = append});
   }
+  // While this node follows: node 2's dataset takes the place of its own.
+  bool install(storage::LoadedSnapshot snapshot) {
+    last_term_ = snapshot.facts.meta.term;
+    return replica_->install(std::move(snapshot));
+  }
   // Node 2 answers the questions of this follower with its commit index.
   void answer_reads(bool yes) { reads_answered_ = yes; }
   size_t read_requests = 0;                // that this node has sent

@@ -18,6 +18,14 @@ using test::report_digest;
 using testing::HasSubstr;
 using testing::StartsWith;
 
+// A leader that took itself out told another one to lead, which does not come.
+void wait_for_a_successor_in_vain(OneNode& leader) {
+  for (int i = 0; i < 20 && !leader.replica().may_be_discarded(); ++i) {
+    leader.pass_ms(50);
+    leader.settle();
+  }
+}
+
 class DigestLeader : public testing::Test {
  protected:
   DigestLeader() : node(digest_options(), 3), client(node) { client.call("SET a 1"); }
@@ -269,6 +277,7 @@ TEST_F(DigestLeader, WhatHasNotEnteredTheLogBeforeTheVerdictDoesNotAfterIt) {
   leader.settle();
   ASSERT_EQ(leader.differences.size(), 1U);
   EXPECT_EQ(first.take(), ":2\r\n") << "it stands before the verdict";
+  wait_for_a_successor_in_vain(leader);
   EXPECT_EQ(leader.replica().node().last_index(), verdict);
   leader.depose();
   leader.settle();
@@ -311,6 +320,7 @@ TEST_F(DigestLeaderWithShortLog, SendsNoneOfWhatDiffers) {
   for (const raft::NodeId from : {2, 3}) report_digest(node, from, theirs);
   node.settle();
   ASSERT_EQ(node.differences.size(), 1U);
+  wait_for_a_successor_in_vain(node);
   follower_3_comes_back();
   EXPECT_THAT(node.snapshots_wanted, testing::IsEmpty());
 }
@@ -321,10 +331,7 @@ TEST_F(DigestLeader, ALeaderThatNobodyTakesOverFromDoesNotWaitForEver) {
   report(2, other());
   report(3, other());
   ASSERT_EQ(node.differences.size(), 1U);
-  for (int i = 0; i < 20 && !node.replica().may_be_discarded(); ++i) {
-    node.pass_ms(50);
-    node.settle();
-  }
+  wait_for_a_successor_in_vain(node);
   EXPECT_TRUE(node.replica().may_be_discarded());
   EXPECT_THAT(client.call("SET a 2"), StartsWith("-LOADING"));
   const raft::Index verdict = last();
