@@ -176,8 +176,13 @@ class OneNode final : public server::ReplicaPorts {
       if (!followers_store_) return;
       const raft::Index match = append->prev_index + append->entries.size();
       raft::Index& last = follower_last_[message.to];
-      last = std::max(last, match);
-      answer.body = raft::AppendReply{.accepted = true, .match = match};
+      if (append->prev_index > last) {  // it was away
+        answer.body = raft::AppendReply{
+            .rejected_prev = append->prev_index, .hint_index = last, .hint_term = message.term};
+      } else {
+        last = std::max(last, match);
+        answer.body = raft::AppendReply{.accepted = true, .match = match};
+      }
     } else if (const auto* heartbeat = std::get_if<raft::Heartbeat>(&message.body)) {
       answer.body =
           raft::HeartbeatReply{.round = heartbeat->round, .last_index = follower_last_[message.to]};

@@ -300,8 +300,10 @@ class DigestLeaderWithShortLog : public testing::Test {
   }
   void follower_3_comes_back() {
     node.wake_follower(3);
-    node.pass_ms(100);
-    node.settle();
+    for (int i = 0; i < 10; ++i) {
+      node.pass_ms(100);
+      node.settle();
+    }
   }
 
   OneNode node;
