@@ -9,6 +9,7 @@
 #include <csignal>
 #include <fstream>
 #include <memory>
+#include <semaphore>
 
 #include "storage/snapshot/snapshot_directory.h"
 #include "storage/snapshot/snapshot_memory.h"
@@ -238,17 +239,27 @@ TEST(SnapshotDirectory, AQueueThatIsFullSaysSoAndWakesTheOwnerWhenItHasRoom) {
   const TempDir dir;
   const auto store = std::move(*SnapshotDirectory::open(dir / "snapshots"));
   std::atomic<int> woken = 0;
-  // So slow that the queue surely fills: a block of these takes half a second.
-  const auto writer = store->write(
-      id_of(5, 1),
-      {.queue_bytes = 100'000, .bytes_per_second_max = 100'000, .on_progress = [&] { ++woken; }});
+  std::counting_semaphore go_on(0);  // for the writer's thread, which stands in the call till then
+  const auto wake = [&] {
+    ++woken;
+    go_on.acquire();
+  };
+  const auto writer = store->write(id_of(5, 1), {.queue_bytes = 100'000, .on_progress = wake});
   EXPECT_TRUE(writer->has_room());
-  for (int i = 0; i < 3; ++i) writer->submit(block(std::string(50'000, 'x')));
+  writer->submit(block(std::string(200'000, 'x')));
+  wait_until([&] { return woken == 1; });
+  EXPECT_TRUE(writer->has_room());
+  writer->submit(block(std::string(50'000, 'y')));
+  EXPECT_TRUE(writer->has_room());
+  writer->submit(block(std::string(50'000, 'z')));
   EXPECT_FALSE(writer->has_room());
-  EXPECT_GE(writer->backlog_bytes(), 100'000u);
-  wait_until([&] { return woken > 0; });
+  EXPECT_EQ(writer->backlog_bytes(), 100'000u);
+  go_on.release();
+  wait_until([&] { return woken == 2; });
   EXPECT_TRUE(writer->has_room());
+  EXPECT_EQ(writer->backlog_bytes(), 50'000u);
   EXPECT_EQ(writer->state(), SnapshotWriter::State::kWriting);
+  go_on.release(2);  // and once more at its end
 }
 
 TEST(SnapshotDirectory, TheRateIsKept) {
