@@ -92,7 +92,8 @@ void Replica::report_digest() {
                .body = raft::HostNote{.bytes = encode_digest_report(*report)}});
 }
 
-// A note of a kind that is not known comes from a later version: whoever sent it does without.
+// A note of a kind that is not known comes from a later version: whoever sent it does without. What
+// somebody reports who is no voter, the verdict does not count.
 void Replica::hear(raft::NodeId from, const raft::HostNote& note) {
   if (const auto report = decode_digest_report(note.bytes)) poll_.report(from, *report);
 }
