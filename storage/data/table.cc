@@ -118,7 +118,7 @@ Entry* Table::take(std::string_view key, uint64_t hash) {
 }
 
 void Table::prefetch_bucket(uint64_t hash) const {
-  __builtin_prefetch(&bucket(index_of(hash)));
+  prefetch(&bucket(index_of(hash)));
 }
 
 void Table::prefetch_entry(uint64_t hash) const {
@@ -126,8 +126,8 @@ void Table::prefetch_entry(uint64_t hash) const {
   const uint64_t matches = b.matches(Bucket::tag_of(hash));
   if (matches == 0) return;
   const auto* entry = reinterpret_cast<const char*>(b.slots[std::countr_zero(matches) / 8]);
-  __builtin_prefetch(entry);
-  __builtin_prefetch(entry + sizeof(Bucket));  // values of some size lie on a second line
+  prefetch(entry);
+  prefetch(entry + sizeof(Bucket));  // values of some size lie on a second line
 }
 
 // --- growing and shrinking ---------------------------------------------------------------------
@@ -148,7 +148,7 @@ void Table::split_one() {
   }
 
   // The entries have to be read for their keys: let them all come at once.
-  Bucket::visit_chain(low, [](Entry* entry, uint8_t) { __builtin_prefetch(entry); });
+  Bucket::visit_chain(low, [](Entry* entry, uint8_t) { prefetch(entry); });
   const Bucket before = std::exchange(low, Bucket{});
   Bucket::visit_chain(before, [&](Entry* entry, uint8_t tag) {
     add((hash(entry->key()) & new_bit) != 0 ? high : low, entry, tag);
@@ -269,9 +269,9 @@ uint64_t Table::scan(uint64_t cursor, size_t count,
 
 void Table::for_each(const std::function<void(const Entry&)>& visit) const {
   const size_t count = bucket_count();
-  const auto prefetch = [](Entry* entry, uint8_t) { __builtin_prefetch(entry); };
+  const auto fetch = [](Entry* entry, uint8_t) { prefetch(entry); };
   for (size_t i = 0; i < count; ++i) {
-    if (i + 1 < count) Bucket::visit_chain(bucket(i + 1), prefetch);
+    if (i + 1 < count) Bucket::visit_chain(bucket(i + 1), fetch);
     Bucket::visit_chain(bucket(i), [&](Entry* entry, uint8_t) { visit(*entry); });
   }
 }

@@ -24,6 +24,7 @@
 
 #include "storage/data/bucket.h"
 #include "storage/data/entry.h"
+#include "storage/data/prefetch.h"
 
 namespace raftkv::data {
 
@@ -170,11 +171,11 @@ uint64_t Table::walk(uint64_t place, Visit visit) {
   // Neighbours in the walk lie far apart in memory: the buckets after the next are fetched while
   // the entries of the next ones are, and those while these are visited.
   const uint64_t after_next = (next | rest) + 1;
-  visit_buckets(after_next, [](const Bucket& b) { __builtin_prefetch(&b); });
+  visit_buckets(after_next, [](const Bucket& b) { prefetch(&b); });
   visit_buckets(next, [](const Bucket& b) {
     Bucket::visit_chain(b, [](Entry* entry, uint8_t) {
-      __builtin_prefetch(entry);
-      __builtin_prefetch(reinterpret_cast<const char*>(entry) + sizeof(Bucket));
+      prefetch(entry);
+      prefetch(reinterpret_cast<const char*>(entry) + sizeof(Bucket));
     });
   });
   // After the table has shrunk, the first bucket may hold what a finer walk has passed already.

@@ -1,7 +1,6 @@
 #include "storage/snapshot/rdb_encoder.h"
 
 #include <fmt/format.h>
-#include <lzf.h>
 
 #include <bit>
 #include <charconv>
@@ -22,7 +21,22 @@ constexpr size_t kCompressAbove = 20;
 // "-2147483648"
 constexpr size_t kInt32TextMax = 11;
 
-void append_length(std::string& out, uint64_t value) {
+// The number that `text` is, if it fits and is written as it would be read back.
+std::optional<int32_t> small_integer(std::string_view text) {
+  if (text.empty() || text.size() > kInt32TextMax) return std::nullopt;
+  int32_t value = 0;
+  const char* end = text.data() + text.size();
+  const auto [stop, error] = std::from_chars(text.data(), end, value);
+  if (error != std::errc() || stop != end) return std::nullopt;
+  char again[kInt32TextMax + 1];
+  const auto written = std::to_chars(again, std::end(again), value).ptr;
+  if (std::string_view(again, written) != text) return std::nullopt;
+  return value;
+}
+
+}  // namespace
+
+void append_rdb_length(std::string& out, uint64_t value) {
   const auto big_endian = [&](size_t bytes) {
     for (size_t i = bytes; i-- > 0;) out.push_back(static_cast<char>(value >> (8 * i)));
   };
@@ -40,25 +54,10 @@ void append_length(std::string& out, uint64_t value) {
   }
 }
 
-// The number that `text` is, if it fits and is written as it would be read back.
-std::optional<int32_t> small_integer(std::string_view text) {
-  if (text.empty() || text.size() > kInt32TextMax) return std::nullopt;
-  int32_t value = 0;
-  const char* end = text.data() + text.size();
-  const auto [stop, error] = std::from_chars(text.data(), end, value);
-  if (error != std::errc() || stop != end) return std::nullopt;
-  char again[kInt32TextMax + 1];
-  const auto written = std::to_chars(again, std::end(again), value).ptr;
-  if (std::string_view(again, written) != text) return std::nullopt;
-  return value;
-}
-
-}  // namespace
-
 // --- fields ------------------------------------------------------------------------------------
 
 void RdbEncoder::length(uint64_t value) {
-  append_length(block_.bytes, value);
+  append_rdb_length(block_.bytes, value);
 }
 
 void RdbEncoder::little_endian(uint64_t value, size_t bytes) {
@@ -166,34 +165,6 @@ void RdbEncoder::value(const data::Entry& entry) {
 
 void RdbEncoder::end_mark() {
   byte(rdb::kEof);
-}
-
-// --- packing -----------------------------------------------------------------------------------
-
-void pack_block(const RdbBlock& block, bool compress, std::string& out) {
-  const std::string_view bytes = block.bytes;
-  out.reserve(out.size() + bytes.size());
-  if (!compress) {
-    out += bytes;
-    return;
-  }
-  size_t done = 0;
-  std::string packed;
-  for (const RdbBlock::LongString& field : block.long_strings) {
-    const std::string_view text = bytes.substr(field.offset + field.header, field.length);
-    // It must become shorter by more than its own header takes.
-    packed.resize(text.size() - 4);
-    const unsigned length = lzf_compress(text.data(), static_cast<unsigned>(text.size()),
-                                         packed.data(), static_cast<unsigned>(packed.size()));
-    if (length == 0) continue;
-    out += bytes.substr(done, field.offset - done);
-    out.push_back(static_cast<char>(rdb::kSpecialForm | rdb::kLzf));
-    append_length(out, length);
-    append_length(out, text.size());
-    out.append(packed, 0, length);
-    done = field.offset + field.header + field.length;
-  }
-  out += bytes.substr(done);
 }
 
 }  // namespace raftkv::storage

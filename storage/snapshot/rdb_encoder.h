@@ -1,7 +1,7 @@
 // Writes the records of a Redis RDB file into blocks, for whoever writes those to a file.
 //
 // Two steps, because they have different prices: what copies bytes runs where the dataset lives;
-// compressing is left to the thread that writes the file (pack_block).
+// compressing is left to the thread that writes the file (rdb_packer.h).
 #pragma once
 
 #include <cstddef>
@@ -59,8 +59,7 @@ class RdbEncoder {
   RdbBlock& block_;
 };
 
-// Appends the block's bytes to `out`, with its long strings compressed where that makes them
-// shorter, or, without `compress`, as they are.
-void pack_block(const RdbBlock& block, bool compress, std::string& out);
+// Appends a length in the shortest form.
+void append_rdb_length(std::string& out, uint64_t value);
 
 }  // namespace raftkv::storage

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <cstring>
+#include <utility>
 
 #include "storage/snapshot/crc64.h"
 #include "storage/snapshot/rdb_encoder.h"
@@ -45,10 +46,9 @@ std::string dump_value(const data::Entry& entry) {
   RdbEncoder encoder(block);
   encoder.type(entry);
   encoder.value(entry);
-  std::string payload;
   // Not compressed: LZF is free to find other matches each time, but a value that was dumped may be
   // written again by a script, and then has to be the same on every replica.
-  pack_block(block, false, payload);
+  std::string payload = std::move(block.bytes);
   append(payload, rdb::kVersionWritten, kVersionBytes);
   append(payload, crc64(0, payload), kChecksumBytes);
   return payload;

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "storage/snapshot/crc64.h"
+#include "storage/snapshot/rdb_packer.h"
 
 namespace raftkv::storage {
 
@@ -45,7 +46,7 @@ class SnapshotMemoryWriter final : public SnapshotWriter {
 
   void submit(RdbBlock block) override {
     if (state_ != State::kWriting || fail_if_told()) return;
-    pack_block(block, options_.compress, bytes_);
+    packer_.pack(block, bytes_);
     if (waits()) backlog_ += block.bytes.size();
   }
   void finish() override {
@@ -99,6 +100,7 @@ class SnapshotMemoryWriter final : public SnapshotWriter {
   std::shared_ptr<SnapshotMemory::Disk> disk_;
   const SnapshotId id_;
   const SnapshotWriterOptions options_;
+  RdbPacker packer_{options_.compress};
   std::string bytes_;
   size_t backlog_ = 0;
   bool finishing_ = false;

@@ -12,6 +12,7 @@
 #include <utility>
 
 #include "storage/snapshot/crc64.h"
+#include "storage/snapshot/rdb_packer.h"
 
 namespace raftkv::storage {
 namespace {
@@ -118,7 +119,7 @@ class SnapshotThread final : public SnapshotWriter {
 
   Outcome write_block(const RdbBlock& block) {
     packed_.clear();
-    pack_block(block, options_.compress, packed_);
+    packer_.pack(block, packed_);
     checksum_ = crc64(checksum_, packed_);
     if (Outcome appended = sink_->append(packed_); !appended) return appended;
     written_.store(sink_->bytes(), std::memory_order_relaxed);
@@ -159,6 +160,7 @@ class SnapshotThread final : public SnapshotWriter {
   std::unique_ptr<SnapshotSink> sink_;
   const SnapshotWriterOptions options_;
   const Clock::time_point begun_ = Clock::now();
+  RdbPacker packer_{options_.compress};
   std::string packed_;
   uint64_t checksum_ = 0;
   bool committed_ = false;

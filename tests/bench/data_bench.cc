@@ -27,12 +27,16 @@
 namespace {
 
 using raftkv::data::Clock;
+using raftkv::data::CutKind;
+using raftkv::data::Entry;
 using raftkv::data::IntBuffer;
 using raftkv::data::Keyspace;
 using raftkv::data::TimeMs;
 
 constexpr TimeMs kNow = 1'700'000'000'000;
 constexpr size_t kBatch = 16;
+constexpr size_t kCutSlice = 64;
+constexpr size_t kBlockBytes = size_t{256} << 10;
 
 volatile size_t sink;  // what is computed for nothing goes here, so that it is computed
 
@@ -140,6 +144,22 @@ void measure_lookups(const Workload& load, const Keyspace& keyspace) {
   measure("digest, per key", 1, n, [&](size_t) { sink = sink + keyspace.digest(kNow).low; });
 }
 
+// The walk of a snapshot, in slices, with a copy of what it finds.
+void measure_cut(size_t keys, Keyspace& keyspace) {
+  std::string block;
+  keyspace.begin_cut(CutKind::kSnapshot, [&](const Entry& entry) {
+    IntBuffer buffer;
+    if (block.size() >= kBlockBytes) block.clear();
+    block += Keyspace::key_of(entry);
+    block += Keyspace::string_of(entry, buffer);
+  });
+  measure("cut, per key", 1, keys, [&](size_t) {
+    while (keyspace.advance_cut(CutKind::kSnapshot, kCutSlice)) {
+    }
+  });
+  sink = sink + block.size();
+}
+
 void run_keyspace(const Workload& load) {
   fmt::print("keyspace\n");
   const size_t n = load.count;
@@ -150,6 +170,7 @@ void run_keyspace(const Workload& load) {
   fmt::print("  {:<28} {:8.1f} bytes a key\n", "memory_used()",
              static_cast<double>(keyspace.memory_used()) / static_cast<double>(n));
   measure_lookups(load, keyspace);
+  measure_cut(n, keyspace);
   measure("set, overwrite", n, n,
           [&](size_t i) { keyspace.set_string(load.used[i], load.other_value); });
   measure("set_expiry, first", n, n,

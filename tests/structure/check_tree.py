@@ -1,13 +1,15 @@
 """Checks the rules of the source tree that no compiler knows.
 
-    check_tree.py ROOT [--server PATH]
+    check_tree.py ROOT [--server PATH [--optimized]]
 
 Who may include whom, how long a file may be, words that mean unfinished work, and that the documents
-tell what the program does. With --server, docs/commands.md is compared with what that program prints.
+tell what the program does. With --server, docs/commands.md is compared with what that program prints,
+and with --optimized, its walk over the dataset must fetch memory ahead.
 """
 
 import argparse
 import os
+import platform
 import re
 import subprocess
 import sys
@@ -56,6 +58,9 @@ PURE = {"server/command": ("uv.h", "rocksdb/", "gflags/"), "server/replica": ("u
 UNFINISHED = re.compile(r"\b(TO" + r"DO|FIX" + r"ME|X" + r"XX|HA" + r"CK)\b|(?i:not" + r" implemented)")
 INCLUDE = re.compile(r'^\s*#\s*include\s*(["<])([^">]+)[">]')
 FLAG = re.compile(r"^DEFINE_(?:bool|u?int32|u?int64|double|string)\(\s*(\w+)", re.MULTILINE)
+
+PREFETCH_HOME = "storage/data/prefetch.h"
+WALK = "_ZN6raftkv4data3Cut7advanceEm"  # Cut::advance(size_t)
 
 GTEST = re.compile(r"^TEST(?:_[FP])?\(\s*(\w+)\s*,\s*(\w+)", re.MULTILINE)
 PYTEST = re.compile(r"^ +def (test_\w+)\(", re.MULTILINE)
@@ -136,6 +141,24 @@ def read_document(root, path):
     return read(root, path) if os.path.exists(os.path.join(root, path)) else ""
 
 
+def check_prefetches(root):
+    for path in files_under(root, SOURCE_FOLDERS, CODE):
+        if path != PREFETCH_HOME and re.search(r"\b_" + r"_builtin_prefetch\b", read(root, path)):
+            yield f"{path}: a compiler may drop this prefetch; {PREFETCH_HOME} has one that it may not"
+
+
+def check_walk(server):
+    """The walk over the dataset waits for memory at each key if the compiler dropped its prefetches."""
+    if platform.machine() != "x86_64":
+        return
+    command = ["objdump", "--disassemble=" + WALK, "--no-show-raw-insn", server]
+    shown = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    if shown.returncode != 0 or f"<{WALK}>:" not in shown.stdout:
+        yield f"{server}: {WALK} can't be disassembled: {shown.stderr.strip()}"
+    elif "prefetch" not in shown.stdout:
+        yield f"{server}: Cut::advance has no prefetch: see {PREFETCH_HOME}"
+
+
 def check_flags(root):
     """Each flag of the server has its row in docs/operations.md, and each row is a flag."""
     flags = set()
@@ -170,22 +193,28 @@ def check_commands(root, server):
         yield "docs/commands.md is out of date: raftkv-server --print_commands_md > docs/commands.md"
 
 
-def problems(root, server=None):
+def problems(root, server=None, optimized=False):
     yield from check_includes(root)
     yield from check_lengths(root)
     yield from check_words(root)
+    yield from check_prefetches(root)
     yield from check_flags(root)
     yield from check_named_tests(root)
     if server:
         yield from check_commands(root, server)
+    if optimized:
+        yield from check_walk(server)
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("root")
     parser.add_argument("--server")
+    parser.add_argument("--optimized", action="store_true", help="the server is not a debug build")
     arguments = parser.parse_args()
-    found = list(problems(arguments.root, arguments.server))
+    if arguments.optimized and not arguments.server:
+        parser.error("--optimized is a fact of --server: name the program too")
+    found = list(problems(arguments.root, arguments.server, arguments.optimized))
     for problem in found:
         print(problem)
     print(f"{len(found)} problem(s)")

@@ -33,6 +33,19 @@ class Tree(unittest.TestCase):
         self.write("client/cli.cc", '#include <hiredis/hiredis.h>\n#include "client/cli.h"\n')
         self.assertEqual(self.found(), [])
 
+    def test_a_prefetch_that_may_be_dropped_is_found(self):
+        hint = "  _" + "_builtin_prefetch(entry);\n"
+        self.write("storage/data/prefetch.h", hint)
+        self.assertEqual(self.found(), [])
+        self.write("storage/data/table.cc", hint)
+        self.assertEqual(len(self.found()), 1)
+        self.assertIn("storage/data/table.cc", self.found()[0])
+
+    def test_a_program_without_the_walk_is_found(self):
+        found = list(check_tree.check_walk("/bin/true"))
+        self.assertEqual(len(found), 1)
+        self.assertIn("can't be disassembled", found[0])
+
     def test_each_arrow_that_runs_the_wrong_way_is_found(self):
         wrong = [
             ("raft/node.cc", '"storage/log/log_store.h"'),

@@ -66,16 +66,6 @@ TEST(RdbEncoder, LengthsTakeAsFewBytesAsTheyCan) {
   EXPECT_EQ(field(noise(16384)).substr(0, 5), "\x80\x00\x00\x40\x00"s);
 }
 
-TEST(RdbEncoder, LongStringsAreCompressedIfThatMakesThemShorter) {
-  EXPECT_EQ(field(std::string(20, 'a')), "\x14" + std::string(20, 'a'));
-  EXPECT_LT(field(std::string(21, 'a')).size(), 12u);
-  EXPECT_EQ(field(std::string(21, 'a'))[0], '\xc3');
-  EXPECT_EQ(field(noise(1000)).size(), 1002u);
-  RdbBlock block;
-  RdbEncoder(block).string(std::string(100, 'a'));
-  EXPECT_EQ(packed(block, false), "\x40\x64" + std::string(100, 'a'));
-}
-
 TEST(RdbEncoder, WhatItWritesTheReaderReads) {
   std::mt19937_64 random(7);
   for (int round = 0; round < 60; ++round) {

@@ -9,6 +9,7 @@
 
 #include "storage/snapshot/crc64.h"
 #include "storage/snapshot/rdb_encoder.h"
+#include "storage/snapshot/rdb_packer.h"
 #include "storage/snapshot/rdb_reader.h"
 
 namespace raftkv::test {
@@ -59,7 +60,7 @@ inline RdbContents read_rdb(std::string_view bytes, storage::RdbReaderOptions op
 
 inline std::string packed(const storage::RdbBlock& block, bool compress = true) {
   std::string bytes;
-  storage::pack_block(block, compress, bytes);
+  storage::RdbPacker(compress).pack(block, bytes);
   return bytes;
 }
 
