@@ -58,7 +58,7 @@ class Table {
 
   size_t size() const { return size_; }
   size_t bucket_count() const { return (size_t{1} << level_) + split_; }
-  size_t memory() const { return memory_ + directory_.capacity() * sizeof(directory_[0]); }
+  size_t memory() const { return memory_ + directory_.capacity() * sizeof(void*); }
 
   // Hints to the processor, ahead of a find(): first the bucket, then, when that has had time to
   // come, the entry.

@@ -25,8 +25,9 @@ constexpr size_t kInt32TextMax = 11;
 std::optional<int32_t> small_integer(std::string_view text) {
   if (text.empty() || text.size() > kInt32TextMax) return std::nullopt;
   int32_t value = 0;
-  const char* end = text.data() + text.size();
-  const auto [stop, error] = std::from_chars(text.data(), end, value);
+  const char* const begin = text.data();
+  const char* const end = begin + text.size();
+  const auto [stop, error] = std::from_chars(begin, end, value);
   if (error != std::errc() || stop != end) return std::nullopt;
   char again[kInt32TextMax + 1];
   const auto written = std::to_chars(again, std::end(again), value).ptr;

@@ -62,7 +62,7 @@ struct SnapshotWriterOptions {
   uint64_t bytes_per_second_max = 0;  // 0: as fast as the disk takes them
   // Called on the writer's thread when there is room again and when state() has changed, to wake
   // the owner.
-  std::function<void()> on_progress{};
+  std::function<void()> on_progress = nullptr;
 };
 
 // One file on its way. Belongs to one thread, its owner; whatever takes time happens elsewhere.
