@@ -3,8 +3,8 @@
 //
 // A try costs as much whether it helps or not: LZF's table of half a MiB is never in the cache when
 // a short string begins, and takes the cache from whoever shares it. A snapshot of random values
-// spent a third of its processor time so, and the walk of the dataset beside it took twice as long.
-// So strings of a length that hardly ever become shorter are tried now and then only.
+// spent a third of its processor time so, and the walk of the dataset beside it took nearly twice
+// as long. So strings of a length that hardly ever become shorter are tried now and then only.
 #pragma once
 
 #include <algorithm>
