@@ -11,7 +11,7 @@
 #include "server/peer/on_pool.h"
 #include "server/peer/snapshot_files.h"
 #include "server/replica/start_point.h"
-#include "storage/snapshot/snapshot_sink.h"
+#include "storage/disk/sync_directory.h"
 
 namespace raftkv::server {
 

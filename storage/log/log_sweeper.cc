@@ -8,15 +8,11 @@
 namespace raftkv::storage {
 namespace {
 
-using Clock = std::chrono::steady_clock;
-
-constexpr Clock::duration kLookEvery = std::chrono::milliseconds{1000};
-// Others have the disk for so many times what a sweep took.
-constexpr int kPausePerSweep = 3;
+constexpr std::chrono::milliseconds kLookEvery{1000};
 
 }  // namespace
 
-LogSweeper::LogSweeper(std::function<bool()> sweep, std::function<void()> look)
+LogSweeper::LogSweeper(std::function<void()> sweep, std::function<void()> look)
     : sweep_(std::move(sweep)), look_(std::move(look)) {}
 
 LogSweeper::~LogSweeper() {
@@ -50,18 +46,14 @@ void LogSweeper::request() {
 }
 
 void LogSweeper::run() {
-  bool more = false;
   std::unique_lock lock(mutex_);
   while (!ending_) {
     const bool asked = std::exchange(requested_, false);
     lock.unlock();
-    const auto begun = Clock::now();
-    if (asked || more) more = sweep_();
-    const auto pause = kPausePerSweep * (Clock::now() - begun);
+    if (asked) sweep_();
     look_();
     lock.lock();
-    wake_.wait_for(lock, more ? pause : kLookEvery,
-                   [this, more] { return ending_ || (requested_ && !more); });
+    wake_.wait_for(lock, kLookEvery, [this] { return ending_ || requested_; });
   }
 }
 

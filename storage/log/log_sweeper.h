@@ -5,10 +5,7 @@
 // reading or rewriting anything, at the price of an entry in its manifest. No tombstone is written
 // that later reads would pay for; what is left of dropped entries (in the file that holds the cut,
 // in memory) is behind nobody's reads, which begin at the log's first index, and goes with a later
-// sweep.
-//
-// A deleted file is a burst of work for the disk: its blocks are freed, and a sync next to it waits
-// for that. So the sweep takes a few files at a time, and leaves the disk to others in between.
+// sweep. The blocks of a deleted table are freed little by little (gradual_delete.h).
 #pragma once
 
 #include <rocksdb/listener.h>
@@ -24,9 +21,8 @@ namespace raftkv::storage {
 
 class LogSweeper {
  public:
-  // `sweep` is called on the thread after each request(), and after a pause as often as it says
-  // that there is more to do; `look` about once a second.
-  LogSweeper(std::function<bool()> sweep, std::function<void()> look);
+  // `sweep` is called on the thread after each request(), `look` about once a second.
+  LogSweeper(std::function<void()> sweep, std::function<void()> look);
   ~LogSweeper();
 
   void start();
@@ -38,7 +34,7 @@ class LogSweeper {
  private:
   void run();
 
-  const std::function<bool()> sweep_;
+  const std::function<void()> sweep_;
   const std::function<void()> look_;
   std::mutex mutex_;
   std::condition_variable wake_;

@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 #include <rocksdb/write_batch.h>
 
-#include <algorithm>
 #include <utility>
 
 #include "storage/log/rocks_options.h"
@@ -48,22 +47,6 @@ std::expected<std::optional<std::string>, std::string> RocksDatabase::read_fact(
     return std::unexpected(fmt::format("the {} can't be read: {}", key, status.ToString()));
   }
   return value;
-}
-
-std::vector<std::string> RocksDatabase::tables_before(const rocksdb::Slice& end) const {
-  rocksdb::ColumnFamilyMetaData facts;
-  db_->GetColumnFamilyMetaData(log_, &facts);
-  std::vector<std::string> found;
-  for (const rocksdb::LevelMetaData& level : facts.levels) {
-    if (level.level == 0) continue;
-    for (const rocksdb::SstFileMetaData& file : level.files) {
-      if (!file.being_compacted && rocksdb::Slice(file.largestkey).compare(end) < 0) {
-        found.push_back(file.largestkey);
-      }
-    }
-  }
-  std::ranges::sort(found);
-  return found;
 }
 
 std::expected<LogFacts, std::string> RocksDatabase::read_facts() const {

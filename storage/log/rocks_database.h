@@ -46,11 +46,6 @@ class RocksDatabase {
   rocksdb::ColumnFamilyHandle* log() const { return log_; }  // null in kReadOnlyFacts
   rocksdb::ColumnFamilyHandle* meta() const { return meta_; }
 
-  // The last keys of the table files of the log that hold nothing from `end` on, the smallest
-  // first. Those on level 0, and those that are being compacted, are left out: they can't be
-  // dropped.
-  std::vector<std::string> tables_before(const rocksdb::Slice& end) const;
-
   // The error is one line: which fact is damaged, and how.
   std::expected<LogFacts, std::string> read_facts() const;
   // Durable when it returns.

@@ -19,6 +19,7 @@
 
 #include "storage/log/die.h"
 #include "storage/log/disk_room.h"
+#include "storage/log/gradual_delete.h"
 #include "storage/log/log_state.h"
 #include "storage/log/log_sweeper.h"
 #include "storage/log/record.h"
@@ -35,10 +36,6 @@ namespace {
 constexpr char kWhatToDo[] =
     "; this node's vote and log can't be trusted: don't start it with this directory again, but "
     "remove the node from the cluster (raftkv-cli members replace) and add it with an empty one";
-
-// A sweep drops the first of so many parts of what is dead: a single table if there are few, and
-// yet there are never many, however fast they come.
-constexpr size_t kSweepParts = 8;
 
 constexpr char kStartAgain[] =
     "; start this node again: it empties its damaged log and gets it back from the others";
@@ -108,7 +105,7 @@ class RocksLogStore::Impl {
   std::expected<void, WriteError> commit(Draft& draft, bool sync);
   void take_over(Draft& draft);
 
-  bool sweep();
+  void sweep();
 
   const std::string path_;
   const RocksLogOptions options_;
@@ -154,7 +151,7 @@ RocksLogStore::Impl::Impl(std::string path, RocksLogOptions options)
             {.reserve_bytes = options_.disk_reserve_bytes != 0 ? options_.disk_reserve_bytes
                                                                : 7 * options_.memtable_bytes,
              .slack_bytes = options_.disk_slack_bytes}),
-      sweeper_([this] { return sweep(); }, [this] { room_.look(); }),
+      sweeper_([this] { sweep(); }, [this] { room_.look(); }),
       listener_(std::make_shared<LogListener>(sweeper_)) {}
 
 std::expected<void, std::string> RocksLogStore::Impl::open() {
@@ -188,8 +185,9 @@ std::expected<void, std::string> RocksLogStore::Impl::open() {
 
 std::expected<void, std::string> RocksLogStore::Impl::make_wal_space() {
   const size_t file_bytes = options_.memtable_bytes + options_.memtable_bytes / 4;
-  wal_space_ = std::make_shared<WalSpace>(base_env_->GetFileSystem(), path_,
-                                          options_.spare_wal_files, file_bytes);
+  wal_space_ =
+      std::make_shared<WalSpace>(std::make_shared<GradualDelete>(base_env_->GetFileSystem()), path_,
+                                 options_.spare_wal_files, file_bytes);
   const rocksdb::Status made = base_env_->CreateDirIfMissing(path_);
   if (!made.ok()) return std::unexpected(made.ToString());
   wal_space_->start();
@@ -260,23 +258,19 @@ std::expected<void, WriteError> RocksLogStore::Impl::reopen() {
   return std::unexpected(WriteError{.disk_full = true, .text = status.ToString()});
 }
 
-// Drops the first of the tables that hold nothing but what is cut off. True if it got on, and some
-// are left: what could not be dropped is tried again after RocksDB's next flush or compaction.
-bool RocksLogStore::Impl::sweep() {
+// Drops the tables that hold nothing but what is cut off. Those on level 0 stay, and those that are
+// being compacted: they are tried again after RocksDB's next flush or compaction.
+void RocksLogStore::Impl::sweep() {
   const std::shared_lock lock(database_mutex_);
   const raft::Index first_index = first_index_;
-  if (!database_ || read_only_ || first_index <= 1) return false;
-  const EntryKey key = entry_key(first_index);
-  const std::vector<std::string> dead = database_->tables_before(slice(key));
-  if (dead.empty()) return false;
-  const rocksdb::Slice end(dead[(dead.size() - 1) / kSweepParts]);
+  if (!database_ || read_only_ || first_index <= 1) return;
+  const EntryKey first_kept = entry_key(first_index);
+  const rocksdb::Slice end = slice(first_kept);
   const rocksdb::RangePtr dropped(nullptr, &end);
   // If it fails, RocksDB's next write says so.
-  const bool done =
-      rocksdb::DeleteFilesInRanges(&database_->db(), database_->log(), &dropped, 1).ok();
-  if (!done) return false;
-  const size_t left = database_->tables_before(slice(key)).size();
-  return left > 0 && left < dead.size();
+  rocksdb::DeleteFilesInRanges(&database_->db(), database_->log(), &dropped, 1,
+                               /*include_end=*/false)
+      .PermitUncheckedError();
 }
 
 // --- recovery

@@ -11,6 +11,7 @@
 #include <filesystem>
 #include <system_error>
 
+#include "storage/disk/sync_directory.h"
 #include "storage/snapshot/snapshot_sink.h"
 #include "storage/snapshot/snapshot_thread.h"
 

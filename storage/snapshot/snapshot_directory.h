@@ -6,7 +6,7 @@
 #include <memory>
 #include <string>
 
-#include "storage/snapshot/file_remover.h"
+#include "storage/disk/file_remover.h"
 #include "storage/snapshot/snapshot_store.h"
 
 namespace raftkv::storage {

@@ -10,6 +10,8 @@
 #include <cstring>
 #include <utility>
 
+#include "storage/disk/sync_directory.h"
+
 namespace raftkv::storage {
 namespace {
 
@@ -25,16 +27,6 @@ std::string reason(const char* what, const std::string& path) {
 }
 
 }  // namespace
-
-std::expected<void, std::string> sync_directory(const std::string& path) {
-  const int fd = ::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (fd < 0) return std::unexpected(reason("cannot open", path));
-  const bool synced = ::fsync(fd) == 0;
-  std::string problem = synced ? "" : reason("cannot sync", path);
-  ::close(fd);
-  if (!synced) return std::unexpected(std::move(problem));
-  return {};
-}
 
 SnapshotSink::SnapshotSink(std::string directory, std::string path, size_t step_bytes)
     : directory_(std::move(directory)),

@@ -10,9 +10,6 @@
 
 namespace raftkv::storage {
 
-// Syncs a directory, so that what was renamed or removed in it stays so.
-[[nodiscard]] std::expected<void, std::string> sync_directory(const std::string& path);
-
 class SnapshotSink {
  public:
   static constexpr char kTemporarySuffix[] = ".tmp";

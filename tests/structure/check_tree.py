@@ -26,7 +26,12 @@ MAY_INCLUDE = {
     "resp": ("resp/",),
     "storage": ("storage/", "raft/"),
     "storage/data": ("storage/data/",),
-    "storage/snapshot": ("storage/snapshot/", "storage/data/", "raft/types.h", "raft/codec.h"),
+    "storage/disk": ("storage/disk/",),
+    "storage/log": ("storage/log/", "storage/disk/", "raft/"),
+    "storage/snapshot": (
+        *("storage/snapshot/", "storage/data/", "storage/disk/"),
+        *("raft/types.h", "raft/codec.h"),
+    ),
     "server": ("server/", "raft/", "storage/", "resp/"),
     "server/command": (
         *("server/command/", "raft/node.h", "raft/types.h", "resp/"),

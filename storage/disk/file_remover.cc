@@ -1,4 +1,4 @@
-#include "storage/snapshot/file_remover.h"
+#include "storage/disk/file_remover.h"
 
 #include <fcntl.h>
 #include <fmt/format.h>
@@ -13,14 +13,13 @@
 #include <filesystem>
 #include <utility>
 
-#include "storage/snapshot/snapshot_sink.h"
+#include "storage/disk/sync_directory.h"
 
 namespace raftkv::storage {
 namespace {
 
 using Clock = std::chrono::steady_clock;
 
-constexpr off_t kStepBytes = off_t{4} << 20;
 // Others have the disk for so many times what a step took.
 constexpr int kPausePerStep = 3;
 
@@ -57,16 +56,19 @@ std::expected<void, std::string> FileRemover::remove(const std::string& path) {
     if (fd >= 0) ::close(fd);
     return error;
   }
-  {
-    const std::lock_guard lock(mutex_);
-    files_.push_back({.fd = fd, .directory = std::filesystem::path(path).parent_path().string()});
-  }
-  wake_.notify_one();
-  if (!thread_.joinable()) {
-    thread_ = std::thread([this] { run(); });
-    pthread_setname_np(thread_.native_handle(), "file-remover");
-  }
+  take_unnamed(fd, std::filesystem::path(path).parent_path().string());
   return {};
+}
+
+void FileRemover::take_unnamed(int fd, std::string directory) {
+  const std::lock_guard lock(mutex_);
+  files_.push_back({.fd = fd, .directory = std::move(directory)});
+  if (thread_.joinable()) {
+    wake_.notify_one();
+    return;
+  }
+  thread_ = std::thread([this] { run(); });
+  pthread_setname_np(thread_.native_handle(), "file-remover");
 }
 
 void FileRemover::run() {
@@ -90,9 +92,10 @@ void FileRemover::run() {
 void FileRemover::shorten(int fd) {
   off_t bytes = 0;
   if (!is_ours_alone(fd, bytes)) return;
-  while (bytes > 0) {
+  constexpr auto kStep = static_cast<off_t>(kStepBytes);
+  while (bytes > kStep) {
     const auto begun = Clock::now();
-    bytes = std::max<off_t>(bytes - kStepBytes, 0);
+    bytes -= kStep;
     if (::ftruncate(fd, bytes) != 0 || ::fsync(fd) != 0) return;
     if (!pause(kPausePerStep * (Clock::now() - begun))) return;
   }

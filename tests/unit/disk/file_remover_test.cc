@@ -1,6 +1,6 @@
 // Files that go little by little: their names at once, their blocks step by step, and nothing of a
 // file that somebody still sees.
-#include "storage/snapshot/file_remover.h"
+#include "storage/disk/file_remover.h"
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
@@ -9,9 +9,9 @@
 
 #include <filesystem>
 #include <fstream>
-#include <optional>
 #include <string>
 
+#include "tests/support/unnamed_file.h"
 #include "tests/unit/snapshot/snapshot_kit.h"
 
 namespace raftkv::test {
@@ -28,24 +28,6 @@ std::string make_file(const TempDir& dir, const std::string& name, uintmax_t byt
   std::ofstream(path) << "x";
   fs::resize_file(path, bytes);  // sparse
   return path;
-}
-
-// The descriptor's path under /proc of a file that has no name left and that this process has open;
-// empty if there is none.
-std::string unnamed(const std::string& path) {
-  for (const auto& entry : fs::directory_iterator("/proc/self/fd")) {
-    std::error_code gone;
-    if (fs::read_symlink(entry.path(), gone) == path + " (deleted)") return entry.path();
-  }
-  return {};
-}
-
-// Its size, without opening it once more, which would change what is tested.
-std::optional<uintmax_t> size_of_unnamed(const std::string& path) {
-  const std::string descriptor = unnamed(path);
-  struct stat facts = {};
-  if (descriptor.empty() || ::stat(descriptor.c_str(), &facts) != 0) return std::nullopt;
-  return static_cast<uintmax_t>(facts.st_size);
 }
 
 TEST(FileRemover, TheNameGoesAtOnceAndTheBlocksStepByStep) {
@@ -113,6 +95,19 @@ TEST(FileRemover, TheEndDoesNotWaitForTheFiles) {
   ASSERT_EQ(::fstat(observer, &facts), 0);
   EXPECT_GT(facts.st_size, 0);
   ::close(observer);
+}
+
+TEST(FileRemover, AFileThatLostItsNameElsewhereGoesStepByStep) {
+  const TempDir dir;
+  const uintmax_t bytes = 1'000'000 * kMiB;
+  const std::string path = make_file(dir, "large", bytes);
+  const int fd = ::open(path.c_str(), O_WRONLY | O_CLOEXEC);
+  ASSERT_GE(fd, 0);
+  fs::remove(path);
+  FileRemover remover;
+  remover.take_unnamed(fd, dir.path());
+  wait_until([&] { return size_of_unnamed(path).value_or(0) < bytes; });
+  EXPECT_TRUE(size_of_unnamed(path)) << "it went at once";
 }
 
 TEST(FileRemover, WhatIsNotThereIsGone) {
