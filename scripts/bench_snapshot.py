@@ -2,7 +2,7 @@
 """Measures what a snapshot costs the clients, beside BGSAVE of a stock Redis, and how long its file loads.
 
    scripts/bench_snapshot.py [--nodes 1,3] [--keys 1000000] [--value-size 100] [--seconds 10]
-                             [--clients 8] [--rounds 3] [--rest 45] [--dir FOLDER] [--json]
+                             [--clients 50] [--rounds 3] [--rest 45] [--dir FOLDER] [--json]
 
 A round opens each system with fresh data, fills it with so many keys, finds the rate of writes that it
 bears, and then writes at half of that rate twice: without a snapshot, and with one begun after a fifth of
@@ -223,7 +223,7 @@ def main():
     parser.add_argument("--keys", default=1_000_000, type=int)
     parser.add_argument("--value-size", default=100, type=int)
     parser.add_argument("--seconds", default=10, type=int)
-    parser.add_argument("--clients", default=8, type=int)
+    parser.add_argument("--clients", default=50, type=int)
     parser.add_argument("--rounds", default=3, type=int)
     parser.add_argument("--rest", default=45, type=int, help="seconds of idleness before each measurement")
     parser.add_argument("--dir", default=None, help="where the data goes: on a real disk")
