@@ -97,10 +97,9 @@ DEFINE_uint64(
     "31536000; 0: none.");
 DEFINE_uint64(
     snapshot_write_bytes, uint64_t{64} << 20,
-    "Bytes a second at which a snapshot's file is written at most, so that neither clients nor the "
-    "log's syncs wait for it, at least 64 KiB; a small dataset's more slowly, within a minute. 0: "
-    "as "
-    "fast as the disk takes them.");
+    "Bytes a second, before they are compressed, at which a snapshot is written at most, so that "
+    "neither clients nor the log's syncs wait for it, at least 64 KiB; a small dataset's more "
+    "slowly, within a minute. 0: as fast as the disk takes them.");
 DEFINE_uint64(maxclients, 10'000, "Client connections at a time, 1 to 1000000.");
 DEFINE_uint64(timeout, 0, "Seconds after which an idle client is disconnected; 0: never.");
 DEFINE_uint64(client_output_soft_bytes, uint64_t{1} << 20,
