@@ -122,7 +122,6 @@ std::expected<void, std::string> Server::start() {
   snapshots_ = std::make_unique<SnapshotService>(&loop_, config_.replica.hash_seed);
   config_.replica.snapshots.cluster_id = config_.cluster_id;
   config_.replica.snapshots.cut.writer.on_progress = [this] { snapshots_->wake(); };
-  config_.replica.snapshots.cut.writer.others_first = [this] { return store_->flushing(); };
   if (auto bound = start_peers(); !bound) return bound;
   raft::Restored restored;
   if (auto opened = open_log(restored); !opened) return opened;

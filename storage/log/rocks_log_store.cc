@@ -73,7 +73,6 @@ class RocksLogStore::Impl {
             std::vector<raft::Entry>& out) const;
   LogStoreStats stats() const;
   bool disk_full() const { return room_.running_out(); }
-  bool flushing() const;
   const std::string& damage() const { return damage_; }
   std::vector<raft::SnapshotMeta> snapshots() const { return state_.snapshots(); }
 
@@ -272,15 +271,6 @@ void RocksLogStore::Impl::sweep() {
   rocksdb::DeleteFilesInRanges(&database_->db(), database_->log(), &dropped, 1,
                                /*include_end=*/false)
       .PermitUncheckedError();
-}
-
-// Does not wait for a database that is being opened again.
-bool RocksLogStore::Impl::flushing() const {
-  const std::shared_lock lock(database_mutex_, std::try_to_lock);
-  uint64_t running = 0;
-  return lock.owns_lock() && database_ != nullptr &&
-         database_->db().GetIntProperty(rocksdb::DB::Properties::kNumRunningFlushes, &running) &&
-         running > 0;
 }
 
 // --- recovery
@@ -582,9 +572,6 @@ std::expected<void, std::string> RocksLogStore::discard_log() {
 }
 std::expected<void, WriteError> RocksLogStore::write(std::span<const raft::Persist* const> batch) {
   return impl_->write(batch);
-}
-bool RocksLogStore::flushing() const {
-  return impl_->flushing();
 }
 bool RocksLogStore::disk_full() const {
   return impl_->disk_full();

@@ -63,10 +63,6 @@ class RocksLogStore : public LogStore {
       std::span<const raft::Persist* const> batch) override;
   bool disk_full() const override;
 
-  // Any thread: RocksDB is writing what it gathered in memory, which takes some tenths of a second
-  // and makes syncs beside it slow. Not for every turn.
-  bool flushing() const;
-
   // An entry that is missing or damaged ends the process with the facts; the next start repairs
   // the log.
   void read(raft::Index first, raft::Index last, size_t bytes_limit,

@@ -61,9 +61,6 @@ struct SnapshotWriterOptions {
   size_t step_bytes = size_t{256} << 10;
   // Of the submitted bytes, before they are compressed. 0: as fast as the disk takes them.
   uint64_t bytes_per_second_max = 0;
-  // Whether others need the disk and the processor more now, for a short time (the log, while it
-  // flushes): called on the writer's thread before each block. May be empty.
-  std::function<bool()> others_first = nullptr;
   // Called on the writer's thread when there is room again and when state() has changed, to wake
   // the owner.
   std::function<void()> on_progress = nullptr;

@@ -3,7 +3,6 @@
 #include <pthread.h>
 #include <sys/resource.h>
 
-#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <condition_variable>
@@ -22,13 +21,6 @@ using Clock = std::chrono::steady_clock;
 using Outcome = std::expected<void, std::string>;
 
 constexpr int kNiceness = 10;  // a tenth of the share of a thread that competes for the same core
-// What was not written in time is not made up for by a burst, except for what sleeps too long.
-constexpr Clock::duration kMadeUpFor = std::chrono::milliseconds(50);
-// How often it is asked whether others still go first. They do for half of the time at most (and
-// for this much more), so that every snapshot ends; and not when too many old values wait.
-constexpr Clock::duration kAskEvery = std::chrono::milliseconds(5);
-constexpr Clock::duration kWaitsInAdvance = std::chrono::seconds(1);
-constexpr size_t kQueuesThatWait = 8;
 
 class SnapshotThread final : public SnapshotWriter {
  public:
@@ -126,7 +118,7 @@ class SnapshotThread final : public SnapshotWriter {
   }
 
   Outcome write_block(const RdbBlock& block) {
-    let_others_go_first();
+    taken_ += block.bytes.size();
     packed_.clear();
     packer_.pack(block, packed_);
     checksum_ = crc64(checksum_, packed_);
@@ -137,7 +129,7 @@ class SnapshotThread final : public SnapshotWriter {
     const size_t before = backlog_.fetch_sub(block.bytes.size());
     const bool full_before = before >= options_.queue_bytes;
     if (full_before && before - block.bytes.size() < options_.queue_bytes) wake_owner();
-    keep_to_rate(block.bytes.size());
+    keep_to_rate();
     return {};
   }
 
@@ -150,36 +142,16 @@ class SnapshotThread final : public SnapshotWriter {
     return sink_->commit();
   }
 
-  // Sleeps until more than the `bytes` just written may follow. They count before they were packed:
-  // what becomes shorter on the way costs no less to walk and to pack.
-  void keep_to_rate(size_t bytes) {
+  // Sleeps until so many bytes may have been taken; abandon() ends it. What becomes shorter on the
+  // way costs no less to walk and to pack.
+  void keep_to_rate() {
     if (options_.bytes_per_second_max == 0) return;
-    const std::chrono::duration<double> share(static_cast<double>(bytes) /
-                                              static_cast<double>(options_.bytes_per_second_max));
-    next_ = std::max(next_, Clock::now() - kMadeUpFor) +
-            std::chrono::duration_cast<Clock::duration>(share);
-    sleep_until(next_);
-  }
-
-  void let_others_go_first() {
-    if (!options_.others_first) return;
-    const auto begun = Clock::now();
-    auto now = begun;
-    const auto may_wait = [&] {
-      const auto waited = waited_ + (now - begun);
-      return waited < now - begun_ - waited + kWaitsInAdvance &&
-             backlog_bytes() < kQueuesThatWait * options_.queue_bytes;
-    };
-    while (may_wait() && options_.others_first() && sleep_until(now + kAskEvery)) {
-      now = Clock::now();
-    }
-    waited_ += now - begun;
-  }
-
-  // False if abandon() ended it.
-  bool sleep_until(Clock::time_point until) {
+    const double seconds =
+        static_cast<double>(taken_) / static_cast<double>(options_.bytes_per_second_max);
+    const auto until = begun_ + std::chrono::duration_cast<Clock::duration>(
+                                    std::chrono::duration<double>(seconds));
     std::unique_lock lock(mutex_);
-    return !wake_.wait_until(lock, until, [this] { return abandoned_; });
+    wake_.wait_until(lock, until, [this] { return abandoned_; });
   }
 
   void wake_owner() {
@@ -190,10 +162,9 @@ class SnapshotThread final : public SnapshotWriter {
   std::unique_ptr<SnapshotSink> sink_;
   const SnapshotWriterOptions options_;
   const Clock::time_point begun_ = Clock::now();
-  Clock::time_point next_ = begun_;  // when the next block may be written
-  Clock::duration waited_{};         // while others went first
   RdbPacker packer_{options_.compress};
   std::string packed_;
+  uint64_t taken_ = 0;  // bytes, before they were packed
   uint64_t checksum_ = 0;
   bool committed_ = false;
 

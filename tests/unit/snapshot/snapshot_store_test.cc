@@ -292,64 +292,6 @@ TEST(SnapshotDirectory, TheRateIsThatOfWhatIsSubmitted) {
   EXPECT_LT(writer->bytes_written(), 100'000u) << "these bytes are not compressed";
 }
 
-// Ten blocks at a rate that allows one in 20 ms; 500 ms are lost before the first.
-TEST(SnapshotDirectory, WhatOthersTookIsNotMadeUpForByABurst) {
-  const TempDir dir;
-  const auto store = std::move(*SnapshotDirectory::open(dir / "snapshots"));
-  const auto begun = std::chrono::steady_clock::now();
-  const auto lost = std::chrono::milliseconds(500);
-  const auto writer =
-      store->write(id_of(5, 1), {.bytes_per_second_max = 500'000, .others_first = [&] {
-                                   return std::chrono::steady_clock::now() < begun + lost;
-                                 }});
-  for (int i = 0; i < 10; ++i) writer->submit(block(std::string(10'000, 'x')));
-  writer->finish();
-  wait_for_end(*writer);
-  ASSERT_EQ(writer->state(), SnapshotWriter::State::kDone) << writer->error();
-  EXPECT_GE(std::chrono::steady_clock::now() - begun, lost + std::chrono::milliseconds(150));
-}
-
-TEST(SnapshotDirectory, ItEndsEvenIfOthersAlwaysGoFirst) {
-  const TempDir dir;
-  const auto store = std::move(*SnapshotDirectory::open(dir / "snapshots"));
-  std::atomic<int> asked = 0;
-  const auto writer = store->write(id_of(5, 1), {.bytes_per_second_max = 1'000'000,
-                                                 .others_first = [&] { return ++asked > 0; }});
-  for (int i = 0; i < 10; ++i) writer->submit(block(std::string(10'000, 'x')));
-  writer->finish();
-  wait_for_end(*writer);
-  EXPECT_EQ(writer->state(), SnapshotWriter::State::kDone) << writer->error();
-  EXPECT_GT(asked, 0);
-}
-
-TEST(SnapshotDirectory, NobodyGoesFirstWhenTooMuchWaits) {
-  const TempDir dir;
-  const auto store = std::move(*SnapshotDirectory::open(dir / "snapshots"));
-  std::atomic<int> asked = 0;
-  const auto writer =
-      store->write(id_of(5, 1), {.queue_bytes = 1000, .others_first = [&] { return ++asked > 0; }});
-  for (int i = 0; i < 10; ++i) writer->submit(block(std::string(10'000, 'x')));
-  writer->finish();
-  wait_for_end(*writer);
-  EXPECT_EQ(writer->state(), SnapshotWriter::State::kDone) << writer->error();
-  EXPECT_EQ(asked, 0);
-}
-
-TEST(SnapshotDirectory, AbandonEndsTheWaitForOthers) {
-  const TempDir dir;
-  const auto store = std::move(*SnapshotDirectory::open(dir / "snapshots"));
-  std::atomic<bool> asked = false;
-  const auto writer = store->write(id_of(5, 1), {.others_first = [&] {
-                                     asked = true;
-                                     return true;
-                                   }});
-  writer->submit(block("block"));
-  wait_until([&] { return asked.load(); });
-  writer->abandon();
-  wait_for_end(*writer);
-  EXPECT_EQ(writer->state(), SnapshotWriter::State::kAbandoned);
-}
-
 TEST(SnapshotDirectory, LargeFilesAreWrittenInSteps) {
   const TempDir dir;
   const auto store = std::move(*SnapshotDirectory::open(dir / "snapshots"));
