@@ -53,6 +53,7 @@ TEST(GradualDelete, ALargeFileLosesItsNameAtOnceAndItsBlocksStepByStep) {
   GradualDelete files(rocksdb::FileSystem::Default());
   ASSERT_TRUE(remove(files, path).ok());
   EXPECT_FALSE(fs::exists(path));
+  // Polls, because the remover's thread tells nobody; the deadline ends a test that fails.
   const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(60);
   while (test::size_of_unnamed(path).value_or(0) >= kManySteps) {
     ASSERT_LT(std::chrono::steady_clock::now(), deadline) << "nothing is freed";

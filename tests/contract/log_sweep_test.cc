@@ -24,7 +24,7 @@ namespace {
 namespace fs = std::filesystem;
 using Clock = std::chrono::steady_clock;
 
-// Polls, because the background threads tell nobody.
+// Polls, because the background threads tell nobody; the deadline ends a test that fails.
 template <typename Condition>
 void await(const char* what, Condition condition) {
   const auto deadline = Clock::now() + std::chrono::seconds(60);
