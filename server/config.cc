@@ -11,6 +11,7 @@
 
 #include "server/cluster_identity.h"
 #include "server/command/member_context.h"
+#include "server/stagger.h"
 
 DEFINE_uint64(node_id, 1, "This node's id in --cluster, at least 1.");
 DEFINE_string(listen, "",
@@ -78,7 +79,8 @@ DEFINE_uint64(
 DEFINE_uint64(
     snapshot_log_bytes, uint64_t{1} << 30,
     "A snapshot is taken, and the log cut, when so many bytes of entries were applied since "
-    "the last one, 64 KiB to 1 TiB; 0: not by bytes.");
+    "the last one, 64 KiB to 1 TiB; 0: not by bytes. A new node's first one comes earlier, each "
+    "node's at another time, so that they don't write theirs at once.");
 DEFINE_uint64(
     snapshot_entries, 0,
     "A snapshot is taken when so many entries were applied since the last one, at most 10^12; "
@@ -340,6 +342,7 @@ void set_limits(Config& config) {
 
   SnapshotLimits& snapshots = replica.snapshots.limits;
   snapshots.log_bytes = FLAGS_snapshot_log_bytes;
+  snapshots.first_log_bytes = staggered(config.node_id, snapshots.log_bytes);
   snapshots.log_entries = FLAGS_snapshot_entries;
   replica.snapshots.cut.writer.bytes_per_second_max = FLAGS_snapshot_write_bytes;
   snapshots.tail_entries = FLAGS_log_tail_entries;

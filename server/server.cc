@@ -13,6 +13,7 @@
 #include "server/import_rdb.h"
 #include "server/replica/session.h"
 #include "server/restart_process.h"
+#include "server/stagger.h"
 
 namespace raftkv::server {
 
@@ -91,7 +92,9 @@ std::expected<void, std::string> Server::open_log(raft::Restored& restored) {
   if (!directory) return std::unexpected(directory.error());
   directory_ = std::move(*directory);
   if (auto there = storage::check_log_is_not_lost(config_.data_dir); !there) return there;
-  auto store = storage::RocksLogStore::open(config_.data_dir + "/log", {});
+  storage::RocksLogOptions log;
+  log.first_flush_bytes = staggered(config_.node_id, log.memtable_bytes);
+  auto store = storage::RocksLogStore::open(config_.data_dir + "/log", log);
   if (!store) return std::unexpected(store.error());
   store_ = std::move(*store);
   auto recovered = store_->recover();

@@ -1,11 +1,16 @@
 #include "server/replica/snapshot_pace.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace raftkv::server {
 
 SnapshotPace::SnapshotPace(SnapshotLimits limits, raft::Index snapshot)
-    : limits_(limits), applied_(snapshot), snapshot_(snapshot), before_snapshot_(snapshot) {}
+    : limits_(limits),
+      applied_(snapshot),
+      snapshot_(snapshot),
+      before_snapshot_(snapshot),
+      first_(snapshot == 0) {}
 
 void SnapshotPace::applied(const raft::Entry& entry) {
   applied_ = entry.index;
@@ -21,17 +26,19 @@ void SnapshotPace::applied(const raft::Entry& entry) {
 
 void SnapshotPace::restored(raft::Index index) {
   applied_ = snapshot_ = before_snapshot_ = index;
+  first_ = true;
   bytes_at_snapshot_ = bytes_before_snapshot_ = bytes_total_;
   marks_.clear();
 }
 
 bool SnapshotPace::due() const {
   return (limits_.log_entries != 0 && entries_since() >= limits_.log_entries) ||
-         (limits_.log_bytes != 0 && bytes_since() >= limits_.log_bytes);
+         (limits_.log_bytes != 0 && bytes_since() >= log_bytes());
 }
 
 void SnapshotPace::begun() {
   before_snapshot_ = snapshot_;
+  before_first_ = std::exchange(first_, false);
   bytes_before_snapshot_ = bytes_at_snapshot_;
   snapshot_ = applied_;
   bytes_at_snapshot_ = bytes_total_;
@@ -39,6 +46,7 @@ void SnapshotPace::begun() {
 
 void SnapshotPace::failed() {
   snapshot_ = before_snapshot_;
+  first_ = before_first_;
   bytes_at_snapshot_ = bytes_before_snapshot_;
 }
 

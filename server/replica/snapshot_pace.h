@@ -14,6 +14,9 @@ struct SnapshotLimits {
   // many. 0: that measure does not count. Both 0: only when somebody asks for one.
   uint64_t log_bytes = uint64_t{1} << 30;
   uint64_t log_entries = 0;
+  // Of the first that a node takes, after none or after one that came from elsewhere: with values
+  // that differ between the nodes they don't take all theirs at the same time. 0: as log_bytes.
+  uint64_t first_log_bytes = 0;
   // Kept in the log before a snapshot, for followers that are a little behind: no more than either.
   uint64_t tail_entries = 100'000;
   uint64_t tail_bytes = uint64_t{64} << 20;
@@ -45,6 +48,10 @@ class SnapshotPace {
   raft::Index first_kept(raft::Index snapshot) const;
 
  private:
+  uint64_t log_bytes() const {
+    return first_ && limits_.first_log_bytes != 0 ? limits_.first_log_bytes : limits_.log_bytes;
+  }
+
   // Where in the stream of applied bytes an entry ended; one for every kMarkBytes or so.
   struct Mark {
     raft::Index index = 0;
@@ -56,6 +63,8 @@ class SnapshotPace {
   raft::Index applied_;
   raft::Index snapshot_;         // the last one that was begun
   raft::Index before_snapshot_;  // the one before that
+  bool first_;                   // none was begun here since
+  bool before_first_ = false;
   uint64_t bytes_total_ = 0;
   uint64_t bytes_at_snapshot_ = 0;
   uint64_t bytes_before_snapshot_ = 0;

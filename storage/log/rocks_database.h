@@ -45,6 +45,7 @@ class RocksDatabase {
   rocksdb::DB& db() const { return *db_; }
   rocksdb::ColumnFamilyHandle* log() const { return log_; }  // null in kReadOnlyFacts
   rocksdb::ColumnFamilyHandle* meta() const { return meta_; }
+  const std::vector<rocksdb::ColumnFamilyHandle*>& families() const { return handles_; }
 
   // The error is one line: which fact is damaged, and how.
   std::expected<LogFacts, std::string> read_facts() const;

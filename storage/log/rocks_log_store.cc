@@ -105,6 +105,7 @@ class RocksLogStore::Impl {
   std::expected<void, WriteError> commit(Draft& draft, bool sync);
   void take_over(Draft& draft);
 
+  void flush_first(size_t bytes);
   void sweep();
 
   const std::string path_;
@@ -132,9 +133,10 @@ class RocksLogStore::Impl {
   LogState state_;
   raft::HardState hard_state_;
   uint64_t write_number_ = 0;
-  bool hint_waits_ = false;  // hard_state_.commit is ahead of the disk
-  bool ran_full_ = false;    // RocksDB refuses to go on
-  std::string failure_;      // of the first write that failed; nothing is written after it
+  bool hint_waits_ = false;   // hard_state_.commit is ahead of the disk
+  bool ran_full_ = false;     // RocksDB refuses to go on
+  size_t first_flush_after_;  // bytes still to be written until then; 0: it was made
+  std::string failure_;       // of the first write that failed; nothing is written after it
 
   std::atomic<raft::Index> first_index_ = 1;  // what other threads may see: durable
   std::atomic<raft::Index> last_index_ = 0;
@@ -152,7 +154,8 @@ RocksLogStore::Impl::Impl(std::string path, RocksLogOptions options)
                                                                : 7 * options_.memtable_bytes,
              .slack_bytes = options_.disk_slack_bytes}),
       sweeper_([this] { sweep(); }, [this] { room_.look(); }),
-      listener_(std::make_shared<LogListener>(sweeper_)) {}
+      listener_(std::make_shared<LogListener>(sweeper_)),
+      first_flush_after_(options_.first_flush_bytes) {}
 
 std::expected<void, std::string> RocksLogStore::Impl::open() {
   const auto fail = [this](const std::string& why) {
@@ -470,8 +473,19 @@ std::expected<void, WriteError> RocksLogStore::Impl::commit(Draft& draft, bool s
     return std::unexpected(fatal(failure_));
   }
   write_number_ = write_number;
+  if (first_flush_after_ != 0) flush_first(draft.updates.GetDataSize());
   take_over(draft);
   return {};
+}
+
+// Begun here, and done by RocksDB's thread like any other.
+void RocksLogStore::Impl::flush_first(size_t bytes) {
+  first_flush_after_ -= std::min(bytes, first_flush_after_);
+  if (first_flush_after_ != 0) return;
+  rocksdb::FlushOptions flush;
+  flush.wait = false;
+  // If it fails, RocksDB's next write says so.
+  database_->db().Flush(flush, database_->families()).PermitUncheckedError();
 }
 
 void RocksLogStore::Impl::take_over(Draft& draft) {

@@ -27,6 +27,11 @@ struct RocksLogOptions {
   // RocksDB gathers this much in memory before it makes a table file of it. Up to three times as
   // much may be in memory, and about as much stands in the write-ahead log to be replayed at start.
   size_t memtable_bytes = size_t{32} << 20;
+  // The first flush after opening comes after so many bytes already. The nodes of a cluster write
+  // the same log, so they would all flush at the same moment, and no majority would be quick just
+  // then; with values that differ between them, less than memtable_bytes, they do not. 0: no such
+  // flush.
+  size_t first_flush_bytes = 0;
   // Files of 1.25 * memtable_bytes that are kept ready for the write-ahead log (wal_space.h),
   // besides the one or two in use. 0: none.
   size_t spare_wal_files = 2;
