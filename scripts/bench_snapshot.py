@@ -5,12 +5,13 @@
                              [--clients 50] [--rounds 3] [--rest 45] [--dir FOLDER] [--json]
 
 A round opens each system with fresh data, fills it with so many keys, finds the rate of writes that it
-bears, and then writes at half of that rate twice: without a snapshot, and with one begun after a fifth of
-the time (BGSAVE, on every node). Latencies count from the time at which each write was due, so what waits
-behind a stall is part of them. A virtual machine often has credit that load uses up, and stands still for some
-ms of each 100 ms when it is used up: so nothing is done for --rest seconds before each of the two. Memory is
-the largest resident size of any node, against that before the snapshot. At the end each system is started again
-on the file it wrote, and the time until it serves is taken.
+bears, and then writes at half of that rate: without a snapshot, and with one begun after a fifth of the time
+(BGSAVE; of several nodes on the leader, and once more on all at once). Latencies count from the time at which
+each write was due, so what waits behind a stall is part of them. A virtual machine often has credit that load
+uses up, and stands still for some ms of each 100 ms when it is used up: so nothing is done for --rest seconds
+before each measurement. Memory is the largest resident size of any node, against that before the snapshot. At
+the end Redis, and the only node of a cluster of one, are started again on the file they wrote, and the time
+until they serve is taken.
 
 The load is raftkv-cli bench --rate, for both. Build first (scripts/build.sh); writes a Markdown table.
 """
@@ -19,6 +20,7 @@ import argparse
 import json
 import os
 import re
+import signal
 import statistics
 import subprocess
 import sys
@@ -110,8 +112,8 @@ def persistence(port):
     return dict(line.split(":", 1) for line in text.splitlines() if ":" in line)
 
 
-def save_everywhere(ports):
-    """BGSAVE on each node; returns how long the longest took."""
+def save(ports):
+    """BGSAVE on each of these nodes at once; returns how long the longest took."""
     started = time.monotonic()
     for port in ports:
         with Connection((HOST, port), timeout=10) as connection:
@@ -125,36 +127,45 @@ def save_everywhere(ports):
     return time.monotonic() - started
 
 
-def ports_of(system):
-    return [node.port for node in system.cluster.nodes] if isinstance(system, RaftkvSystem) else [system.port]
+def whose_snapshots(system):
+    """Who takes a snapshot, by what stands in the table's row: nodes whose snapshots are due by the bytes of their
+    log take them one after another, and BGSAVE can be sent to all of them."""
+    if not isinstance(system, RaftkvSystem):
+        return {"": [system.port]}
+    nodes = system.cluster.nodes
+    if len(nodes) == 1:
+        return {"": [nodes[0].port]}
+    return {", the leader's": [system.leader.port], ", all at once": [node.port for node in nodes]}
+
+
+def measure_saving(system, ports, rate, arguments):
+    took = []
+    time.sleep(arguments.rest)
+    with Memory(list(system.pids().values())) as memory:
+        saver = threading.Timer(arguments.seconds / 5, lambda: took.append(save(ports)))
+        saver.start()
+        saving = raftkv_bench(system.target(), arguments, duration_s=arguments.seconds, rate=rate)
+        saver.join()
+    if not took:
+        raise RuntimeError("the snapshot could not be taken")
+    return {"p99_ms": saving["p99_ms"], "max_ms": saving["max_ms"], "snapshot_s": took[0], "memory": memory.growth()}
 
 
 def measure(system, arguments):
+    """The figures by the names of the rows."""
     port = system.target()
     fill(port, arguments)
     most = raftkv_bench(port, arguments, duration_s=arguments.seconds)["throughput_ops_per_s"]
     rate = int(most / 2)
     time.sleep(arguments.rest)
     calm = raftkv_bench(port, arguments, duration_s=arguments.seconds, rate=rate)
-    took = []
-    time.sleep(arguments.rest)
-    with Memory(list(system.pids().values())) as memory:
-        saver = threading.Timer(arguments.seconds / 5, lambda: took.append(save_everywhere(ports_of(system))))
-        saver.start()
-        saving = raftkv_bench(port, arguments, duration_s=arguments.seconds, rate=rate)
-        saver.join()
-    if not took:
-        raise RuntimeError("the snapshot could not be taken")
-    system.target()
-    return {
-        "rate": rate,
-        "calm_p99_ms": calm["p99_ms"],
-        "calm_max_ms": calm["max_ms"],
-        "p99_ms": saving["p99_ms"],
-        "max_ms": saving["max_ms"],
-        "snapshot_s": took[0],
-        "memory": memory.growth(),
+    without = {"rate": rate, "calm_p99_ms": calm["p99_ms"], "calm_max_ms": calm["max_ms"]}
+    rows = {
+        system.name + whose: without | measure_saving(system, ports, rate, arguments)
+        for whose, ports in whose_snapshots(system).items()
     }
+    system.target()
+    return rows
 
 
 class SnapshotRedis(RedisSystem):
@@ -197,13 +208,15 @@ def load_raftkv(system):
 def run(open_system, load, arguments):
     system = open_system()
     try:
-        figures = measure(system, arguments)
+        rows = measure(system, arguments)
         if load:
             # Everything into the file: a second snapshot, without writes meanwhile.
-            save_everywhere(ports_of(system))
-            figures["load_s"] = load(system)
-        print(f"{system.name}: {figures}", file=sys.stderr, flush=True)
-        return figures
+            save(next(iter(whose_snapshots(system).values())))
+            for figures in rows.values():
+                figures["load_s"] = load(system)
+        for name, figures in rows.items():
+            print(f"{name}: {figures}", file=sys.stderr, flush=True)
+        return rows
     finally:
         system.close()
 
@@ -229,15 +242,18 @@ def main():
     parser.add_argument("--dir", default=None, help="where the data goes: on a real disk")
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended by SIGTERM"))  # the servers end with it
     folder = arguments.dir or tempfile.gettempdir()
     results = {}
+    systems = [(lambda: SnapshotRedis(folder), load_redis)]
+    for nodes in arguments.nodes:
+        systems.append(
+            (lambda nodes=nodes: RaftkvSystem(folder, nodes, QUIET_FLAGS), load_raftkv if nodes == 1 else None)
+        )
     for _ in range(arguments.rounds):
-        results.setdefault("Redis", []).append(run(lambda: SnapshotRedis(folder), load_redis, arguments))
-        for nodes in arguments.nodes:
-            figures = run(
-                lambda: RaftkvSystem(folder, nodes, QUIET_FLAGS), load_raftkv if nodes == 1 else None, arguments
-            )
-            results.setdefault(f"RaftKV, {nodes} node" + ("s" if nodes > 1 else ""), []).append(figures)
+        for open_system, load in systems:
+            for name, figures in run(open_system, load, arguments).items():
+                results.setdefault(name, []).append(figures)
     if arguments.json:
         print(json.dumps({"machine": machine(), "results": results}, indent=1))
         return
