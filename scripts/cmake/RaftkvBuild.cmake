@@ -22,6 +22,12 @@ function(raftkv_room name)
   set_target_properties(raftkv_${name} PROPERTIES LINKER_LANGUAGE CXX)
 endfunction()
 
+# What every test is told.
+set(RAFTKV_TEST_ENVIRONMENT "")
+if(RAFTKV_SANITIZE STREQUAL "thread")
+  set(RAFTKV_TEST_ENVIRONMENT "TSAN_OPTIONS=suppressions=${CMAKE_SOURCE_DIR}/tests/tsan.supp")
+endif()
+
 # raftkv_test(raft_test DIRS unit/raft LINK raftkv_raft): one GoogleTest program from a folder.
 function(raftkv_test name)
   cmake_parse_arguments(T "" "" "DIRS;LINK;LABELS" ${ARGN})
@@ -41,7 +47,8 @@ function(raftkv_test name)
   if(RAFTKV_SANITIZE)
     set(timeout 1800)
   endif()
-  set_tests_properties(${name} PROPERTIES TIMEOUT ${timeout} LABELS "${T_LABELS}")
+  set_tests_properties(${name} PROPERTIES TIMEOUT ${timeout} LABELS "${T_LABELS}"
+    ENVIRONMENT "${RAFTKV_TEST_ENVIRONMENT}")
 endfunction()
 
 # ccache takes a precompiled header only when told that its macros and times do not matter; paths
