@@ -86,6 +86,7 @@ class Worker {
 
   void run() {
     last_success_ = Clock::now();
+    warm_at_ = last_success_ + plan_.warmup;
     // One connection begins after the other, within the time that one takes from batch to batch.
     const auto interval = batch_interval(plan_);
     auto due = last_success_ + interval * place_;
@@ -155,7 +156,7 @@ class Worker {
     if (succeeded == 0) return;
     note_gap();
     last_success_ = Clock::now();
-    outcome_.latency.add(latency, succeeded);
+    if (start >= warm_at_) outcome_.latency.add(latency, succeeded);
     load_.count_success(succeeded);
   }
 
@@ -209,6 +210,7 @@ class Worker {
   std::string text_;
   std::vector<Command> batch_;
   Clock::time_point last_success_;
+  Clock::time_point warm_at_;
   std::string own_keys_;  // how they begin
   uint64_t serial_ = 0;   // of the next write
   std::vector<uint64_t> not_acknowledged_;

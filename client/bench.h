@@ -16,8 +16,11 @@ namespace raftkv::client {
 struct BenchPlan {
   std::vector<Address> nodes;
   ClientOptions client;
-  int64_t operations = 0;             // in all; 0: no limit but the duration
-  std::chrono::seconds duration{0};   // 0: no limit but the operations
+  int64_t operations = 0;            // in all; 0: no limit but the duration
+  std::chrono::seconds duration{0};  // 0: no limit but the operations
+  // Latencies count from so long after the beginning: while all connections are opened at once,
+  // what the load meets is itself.
+  std::chrono::seconds warmup{0};
   std::chrono::seconds patience{15};  // the end, if nothing has succeeded for so long
   int64_t clients = 1;                // connections, one thread each
   int64_t pipeline = 1;               // operations sent at once on each
@@ -40,7 +43,7 @@ struct BenchOutcome {
   uint64_t errors = 0;   // surely not done
   uint64_t unknown = 0;  // writes that may or may not have been done
   std::chrono::duration<double> elapsed{0};
-  LatencyHistogram latency;  // of what succeeded
+  LatencyHistogram latency;  // of what succeeded, and began after the warm-up
   // The longest time that one connection was without a success.
   std::chrono::nanoseconds longest_gap{0};
   uint64_t verified = 0;    // of the acknowledged writes: read back, and as they were written

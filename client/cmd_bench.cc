@@ -70,6 +70,9 @@ class BenchCommand : public CliCommand {
     flags.share("read_share", &read_share_, "how many of the operations are reads");
     flags.number("duration_s", &duration_s_, 0, 7 * 24 * 3600,
                  "stop after so many seconds, also before --n are done; 0: no such limit");
+    flags.number("warmup_s", &warmup_s_, 0, 3600,
+                 "seconds at the beginning whose latencies are not counted: connections open, and\n"
+                 "      caches fill");
     flags.number("keyspace", &keyspace_, 1, 999'999'999'999,
                  "how many different keys (bench:...) are used");
     flags.toggle("verify", &verify_,
@@ -91,11 +94,19 @@ class BenchCommand : public CliCommand {
           "give one of --verify and --incr\n");
       return kExitUsage;
     }
+    if (duration_s_ != 0 && warmup_s_ >= duration_s_) {
+      console.err(
+          fmt::format("raftkv-cli bench: nothing is measured in {} s of which {} s warm up; give a "
+                      "--duration_s that is longer than --warmup_s\n",
+                      duration_s_, warmup_s_));
+      return kExitUsage;
+    }
     if (operations_ == 0 && duration_s_ == 0) operations_ = 10'000;
     BenchPlan plan = {.nodes = nodes,
                       .client = {.command_timeout = std::chrono::milliseconds(common.timeout_ms)},
                       .operations = operations_,
                       .duration = std::chrono::seconds(duration_s_),
+                      .warmup = std::chrono::seconds(warmup_s_),
                       .patience = std::chrono::seconds(patience_s_),
                       .clients = clients_,
                       .pipeline = pipeline_,
@@ -144,6 +155,7 @@ class BenchCommand : public CliCommand {
   int64_t value_size_ = 64;
   double read_share_ = 0.0;
   int64_t duration_s_ = 0;
+  int64_t warmup_s_ = 0;
   int64_t keyspace_ = 100'000;
   int64_t patience_s_ = 15;
   int64_t rate_ = 0;

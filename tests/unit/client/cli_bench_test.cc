@@ -111,6 +111,29 @@ TEST(CliBench, AtARateALatencyCountsFromWhenTheBatchWasDue) {
   EXPECT_GE(Json::parse(run.out).at("p50_ms").get<double>(), 50.0);
 }
 
+// The first answer takes long, and what waits behind it is late as well.
+TEST(CliBench, LatenciesOfTheWarmUpAreNotCounted) {
+  std::atomic<int> asked = 0;
+  FakeNode node([&asked](const Args&) {
+    if (asked++ == 0) std::this_thread::sleep_for(500ms);
+    return ok();
+  });
+  const CliRun run =
+      bench(node, {"--duration_s", "2", "--warmup_s", "1", "--rate", "100", "--json"});
+  const Json figures = Json::parse(run.out);
+  EXPECT_GT(figures.at("writes").get<int>(), 150) << "they are done all the same";
+  EXPECT_GT(figures.at("max_ms").get<double>(), 0.0);
+  EXPECT_LT(figures.at("max_ms").get<double>(), 400.0);
+}
+
+TEST(CliBench, RefusesToWarmUpForAsLongAsItRuns) {
+  FakeNode node(serve);
+  const CliRun run = bench(node, {"--duration_s", "1", "--warmup_s", "1"});
+  EXPECT_EQ(run.exit_code, kExitUsage);
+  EXPECT_THAT(run.err, HasSubstr("give a --duration_s that is longer than --warmup_s"));
+  EXPECT_EQ(node.requests().size(), 0U);
+}
+
 TEST(CliBench, RefusesToReadBackWhatIncrWrote) {
   FakeNode node(serve);
   const CliRun run = bench(node, {"--n", "50", "--verify", "--incr"});

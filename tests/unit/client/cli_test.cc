@@ -47,9 +47,9 @@ TEST(CliUsage, HelpOfACommandListsItsFlagsAndTheCommonOnes) {
        {Args{"help", "bench"}, Args{"bench", "--help"}, Args{"bench", "--n", "5", "-h"}}) {
     const CliRun run = cli(args);
     EXPECT_EQ(run.exit_code, kExitOk);
-    for (const char* flag :
-         {"--n", "--clients", "--pipeline", "--value_size", "--read_share", "--duration_s",
-          "--keyspace", "--patience_s", "--once", "--incr", "--nodes", "--timeout_ms", "--json"}) {
+    for (const char* flag : {"--n", "--clients", "--pipeline", "--value_size", "--read_share",
+                             "--duration_s", "--warmup_s", "--keyspace", "--patience_s", "--once",
+                             "--incr", "--nodes", "--timeout_ms", "--json"}) {
       EXPECT_THAT(run.out, HasSubstr(std::string("\n  ") + flag)) << flag;
     }
   }
