@@ -144,7 +144,7 @@ std::expected<void, std::string> Server::start() {
       });
   replica_ = std::make_unique<Replica>(config_.replica, std::move(restored), *store_,
                                        snapshots_->store(), stats_, *this);
-  snapshot_reads_.emplace(snapshots_->store());
+  snapshot_reads_ = std::make_unique<SnapshotReads>(snapshots_->store());
   snapshots_->start(*replica_, *peers_, [this](const std::string& why) { start_over(why); });
   return {};
 }

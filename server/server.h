@@ -134,7 +134,7 @@ class Server final : public Host, public ReplicaPorts {
   DifferenceRecord differences_;
   std::unique_ptr<storage::RocksLogStore> store_;
   std::unique_ptr<SnapshotService> snapshots_;
-  std::optional<SnapshotReads> snapshot_reads_;  // from start() on
+  std::unique_ptr<SnapshotReads> snapshot_reads_;  // from start() on
   std::unique_ptr<storage::LogWriter> writer_;
   std::unique_ptr<Replica> replica_;
   std::unique_ptr<PeerTransport> peers_;

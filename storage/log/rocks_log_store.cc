@@ -94,7 +94,7 @@ class RocksLogStore::Impl {
 
   // Recovery.
   std::expected<LogFacts, std::string> recover_facts() const;
-  std::expected<void, std::string> empty_log(LogFacts& facts);
+  std::expected<LogExtent, std::string> empty_log(LogFacts& facts, const LogExtent& lost);
 
   // Writing.
   Draft begin_draft() const;
@@ -242,7 +242,8 @@ std::expected<void, WriteError> RocksLogStore::Impl::reopen() {
   database_.reset();
   const auto audit = audit_wal(path_, base_env_);
   if (!audit) return fail(audit.error());
-  const uint64_t found = audit->last ? audit->last->write_number : 0;
+  const std::optional<Position>& last = audit->last;
+  const uint64_t found = last ? last->write_number : 0;
   if (found != write_number_ && found != write_number_ + 1) {
     return fail(fmt::format("it ends with write {}, but write {} was the last that was synced",
                             found, write_number_));
@@ -283,7 +284,8 @@ std::expected<raft::Restored, std::string> RocksLogStore::Impl::recover() {
   if (recovered_) die("recover() was called twice");
   auto facts = recover_facts();
   if (!facts) return std::unexpected(fmt::format("{} in {}{}", facts.error(), path_, kWhatToDo));
-  LogExtent extent = facts->position ? facts->position->extent : LogExtent{};
+  const std::optional<Position>& position = facts->position;
+  LogExtent extent = position ? position->extent : LogExtent{};
   RestoredLog log(extent);
   std::string damage = std::exchange(unreadable_, {});
   if (damage.empty()) {
@@ -292,13 +294,14 @@ std::expected<raft::Restored, std::string> RocksLogStore::Impl::recover() {
     if (!walked && !walked.error().is_damage) return std::unexpected(damage);
   }
   if (!damage.empty()) {
-    if (!facts->position) return std::unexpected(damage + ", and no position is there" + kWhatToDo);
+    if (!position) return std::unexpected(damage + ", and no position is there" + kWhatToDo);
     damage_ = damage;
-    if (auto emptied = empty_log(*facts); !emptied) return std::unexpected(emptied.error());
-    extent = facts->position->extent;
+    auto emptied = empty_log(*facts, extent);
+    if (!emptied) return std::unexpected(emptied.error());
+    extent = *emptied;
     log = RestoredLog(extent);
   }
-  write_number_ = facts->position ? facts->position->write_number : 0;
+  write_number_ = position ? position->write_number : 0;
   hard_state_ = facts->hard_state;
   state_ = LogState(extent, log.terms(), std::move(facts->snapshots));
   first_index_ = extent.first_index;
@@ -319,18 +322,21 @@ std::expected<LogFacts, std::string> RocksLogStore::Impl::recover_facts() const 
     facts_only = *std::move(opened);
   }
   auto facts = (database_ ? database_ : facts_only)->read_facts();
+  const auto write_of = [](const std::optional<Position>& position) {
+    return position ? position->write_number : 0;
+  };
   if (facts && facts->position != audit_.last) {
     return std::unexpected(
         fmt::format("the database ends with write {}, but its files were seen to end with write {}",
-                    facts->position ? facts->position->write_number : 0,
-                    audit_.last ? audit_.last->write_number : 0));
+                    write_of(facts->position), write_of(audit_.last)));
   }
   return facts;
 }
 
-// A log behind the newest of `facts.snapshots`, durably. Brings `facts` up to date.
-std::expected<void, std::string> RocksLogStore::Impl::empty_log(LogFacts& facts) {
-  const LogExtent lost = facts.position->extent;
+// A log behind the newest of `facts.snapshots` instead of the `lost` one, durably; returns its
+// extent. Brings `facts` up to date.
+std::expected<LogExtent, std::string> RocksLogStore::Impl::empty_log(LogFacts& facts,
+                                                                     const LogExtent& lost) {
   const raft::SnapshotMeta base =
       facts.snapshots.empty() ? raft::SnapshotMeta{} : facts.snapshots.front();
   LogExtent extent = {.first_index = base.index + 1,
@@ -348,14 +354,14 @@ std::expected<void, std::string> RocksLogStore::Impl::empty_log(LogFacts& facts)
   env_.reset();
   auto done = replace_database(path_, facts, options_.memtable_bytes, base_env_);
   if (done) done = make_wal_space();
-  if (!done) return done;
+  if (!done) return std::unexpected(done.error());
   audit_ = {.flushed = std::nullopt, .last = facts.position};
   const rocksdb::Status status = open_database(RocksDatabase::Mode::kReadWrite);
   if (!status.ok()) {
     return std::unexpected(
         fmt::format("the emptied log in {} can't be opened: {}", path_, status.ToString()));
   }
-  return {};
+  return extent;
 }
 
 std::expected<void, std::string> RocksLogStore::Impl::discard_log() {
@@ -366,7 +372,9 @@ std::expected<void, std::string> RocksLogStore::Impl::discard_log() {
       .hard_state = hard_state_,
       .snapshots = {}};
   recovered_ = false;
-  return empty_log(facts);
+  const auto emptied = empty_log(facts, state_.extent());
+  if (!emptied) return std::unexpected(emptied.error());
+  return {};
 }
 
 // --- writing
