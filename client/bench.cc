@@ -5,8 +5,10 @@
 #include <algorithm>
 #include <atomic>
 #include <condition_variable>
+#include <iterator>
 #include <mutex>
 #include <random>
+#include <string_view>
 #include <thread>
 #include <utility>
 
@@ -29,17 +31,8 @@ class SharedLoad {
 
   void count_success(uint64_t operations) { succeeded_ += operations; }
   uint64_t succeeded() const { return succeeded_; }
-  void stop() {
-    const std::lock_guard lock(mutex_);
-    stop_ = true;
-    stopped_.notify_all();
-  }
-  // Ends early at stop().
-  void sleep_until(Clock::time_point until) {
-    if (until <= Clock::now()) return;
-    std::unique_lock lock(mutex_);
-    stopped_.wait_until(lock, until, [this] { return stop_.load(); });
-  }
+  void stop() { stop_ = true; }
+  bool stopped() const { return stop_; }
 
   void worker_ends() {
     const std::lock_guard lock(mutex_);
@@ -58,11 +51,12 @@ class SharedLoad {
   std::atomic<uint64_t> succeeded_ = 0;
   std::mutex mutex_;
   std::condition_variable ended_;
-  std::condition_variable stopped_;
   int64_t running_;
 };
 
 constexpr size_t kVerifiedAtOnce = 500;
+// How often a connection that waits for its time looks whether the load has been stopped.
+constexpr std::chrono::milliseconds kStopSeen{100};
 
 // Between two batches of all connections together, at the plan's rate; 0 without one.
 Clock::duration batch_interval(const BenchPlan& plan) {
@@ -72,7 +66,7 @@ Clock::duration batch_interval(const BenchPlan& plan) {
   return std::chrono::duration_cast<Clock::duration>(interval);
 }
 
-// One connection's load, on its own thread.
+// One connection's load.
 class Worker {
  public:
   // `place`: which of the plan's clients this is, from 0.
@@ -84,17 +78,17 @@ class Worker {
         random_(std::random_device{}()),
         own_keys_(fmt::format("bench:{:016x}:", random_())) {}
 
-  void run() {
+  Task<void> run(IoLoop& loop) {
     last_success_ = Clock::now();
     warm_at_ = last_success_ + plan_.warmup;
     // One connection begins after the other, within the time that one takes from batch to batch.
     const auto interval = batch_interval(plan_);
     auto due = last_success_ + interval * place_;
-    load_.sleep_until(due);
+    co_await wait_until(loop, due);
     while (const int64_t size = load_.take(plan_.pipeline)) {
-      do_batch(size, due);
+      co_await do_batch(loop, size, due);
       due += interval * plan_.clients;
-      load_.sleep_until(due);
+      co_await wait_until(loop, due);
     }
     note_gap();
     load_.worker_ends();
@@ -132,13 +126,20 @@ class Worker {
   BenchOutcome& outcome() { return outcome_; }
 
  private:
+  // Ends early when the load is stopped.
+  Task<void> wait_until(IoLoop& loop, Clock::time_point due) {
+    for (auto now = Clock::now(); now < due && !load_.stopped(); now = Clock::now()) {
+      co_await loop.until(std::min(due, now + kStopSeen));
+    }
+  }
+
   // `due`: when it was to be sent.
-  void do_batch(int64_t size, Clock::time_point due) {
-    batch_.clear();
+  Task<void> do_batch(IoLoop& loop, int64_t size, Clock::time_point due) {
     const uint64_t first_serial = serial_;
-    for (int64_t i = 0; i < size; ++i) batch_.push_back(next_command());
+    batch_.resize(static_cast<size_t>(size));
+    for (Command& command : batch_) draw_command(command);
     const auto start = plan_.rate > 0 ? due : Clock::now();
-    const std::vector<Result> results = client_.pipeline(batch_);
+    const std::vector<Result> results = co_await client_.pipeline(loop, batch_);
     const auto latency = Clock::now() - start;
     uint64_t succeeded = 0;
     uint64_t serial = first_serial;
@@ -153,7 +154,7 @@ class Worker {
         count_failure(results[i].error());
       }
     }
-    if (succeeded == 0) return;
+    if (succeeded == 0) co_return;
     note_gap();
     last_success_ = Clock::now();
     if (start >= warm_at_) outcome_.latency.add(latency, succeeded);
@@ -161,19 +162,24 @@ class Worker {
   }
 
   // Without sessions, writes are not sent again once their outcome is in doubt, so that doubt is
-  // counted.
-  Command next_command() {
-    std::string key = fmt::format(
-        "bench:{:012d}", std::uniform_int_distribution<int64_t>(0, plan_.keyspace - 1)(random_));
-    if (std::uniform_real_distribution<double>(0.0, 1.0)(random_) < plan_.read_share) {
-      return {.args = {"GET", std::move(key)}, .retry = Retry::kRead};
+  // counted. `command` is one that was sent before, for the memory it has.
+  void draw_command(Command& command) {
+    auto& args = command.args;
+    const bool read = std::bernoulli_distribution(plan_.read_share)(random_);
+    command.retry = read ? Retry::kRead : Retry::kUnsafe;
+    command.once = !read && plan_.once;
+    args.resize(read || plan_.incr ? 2 : 3);
+    args[0] = read ? "GET" : plan_.incr ? "INCR" : "SET";
+    if (args.size() == 3 && plan_.verify) {
+      const uint64_t serial = serial_++;
+      args[1] = own_key(serial);
+      args[2] = value_of(serial);
+      return;
     }
-    if (plan_.incr) return {.args = {"INCR", std::move(key)}, .once = plan_.once};
-    const uint64_t serial = serial_++;
-    if (plan_.verify) {
-      return {.args = {"SET", own_key(serial), value_of(serial)}, .once = plan_.once};
-    }
-    return {.args = {"SET", std::move(key), text_at(random_())}, .once = plan_.once};
+    args[1].clear();
+    std::uniform_int_distribution<int64_t> key(0, plan_.keyspace - 1);
+    fmt::format_to(std::back_inserter(args[1]), "bench:{:012d}", key(random_));
+    if (args.size() == 3) args[2].assign(text_at(random_()));
   }
 
   std::string own_key(uint64_t serial) const { return fmt::format("{}{}", own_keys_, serial); }
@@ -186,14 +192,14 @@ class Worker {
   }
 
   // A piece of random text: neither the same each time, nor dear to make.
-  std::string text_at(uint64_t place) {
+  std::string_view text_at(uint64_t place) {
     const auto size = static_cast<size_t>(plan_.value_size);
     if (text_.empty()) {
       text_.resize(size + 1024);
       std::uniform_int_distribution<int> letter('a', 'z');
       for (char& c : text_) c = static_cast<char>(letter(random_));
     }
-    return text_.substr(place % 1024, size);
+    return std::string_view(text_).substr(place % 1024, size);
   }
 
   void count_failure(const ClientError& error) {
@@ -216,6 +222,15 @@ class Worker {
   std::vector<uint64_t> not_acknowledged_;
   BenchOutcome outcome_;
 };
+
+// One thread's share of the workers: the one at `first`, and from there each `step` further.
+void run_every(const std::vector<std::unique_ptr<Worker>>& workers, size_t first, size_t step) {
+  IoLoop loop;
+  std::vector<Task<void>> tasks;
+  for (size_t i = first; i < workers.size(); i += step) tasks.push_back(workers[i]->run(loop));
+  for (Task<void>& task : tasks) task.start();
+  loop.run();
+}
 
 // Waits for the workers, tells of progress, and ends them when it is time. True: patience ran out.
 bool watch(const BenchPlan& plan, SharedLoad& load, const std::function<void(uint64_t)>& progress) {
@@ -267,12 +282,15 @@ BenchOutcome run_bench(const BenchPlan& plan, const std::function<void(uint64_t)
   for (int64_t i = 0; i < plan.clients; ++i) {
     workers.push_back(std::make_unique<Worker>(plan, load, i));
   }
+  const auto thread_count = static_cast<size_t>(std::min(plan.threads, plan.clients));
   BenchOutcome outcome;
   const auto start = Clock::now();
   {
     std::vector<std::jthread> threads;
-    threads.reserve(workers.size());
-    for (auto& worker : workers) threads.emplace_back([&worker] { worker->run(); });
+    threads.reserve(thread_count);
+    for (size_t i = 0; i < thread_count; ++i) {
+      threads.emplace_back([&workers, i, thread_count] { run_every(workers, i, thread_count); });
+    }
     outcome.gave_up = watch(plan, load, progress);
     outcome.elapsed = Clock::now() - start;
   }

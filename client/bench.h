@@ -22,7 +22,8 @@ struct BenchPlan {
   // what the load meets is itself.
   std::chrono::seconds warmup{0};
   std::chrono::seconds patience{15};  // the end, if nothing has succeeded for so long
-  int64_t clients = 1;                // connections, one thread each
+  int64_t clients = 1;                // connections
+  int64_t threads = 1;                // that the connections are spread over, at most one for each
   int64_t pipeline = 1;               // operations sent at once on each
   // Operations a second in all connections together; 0: as many as go. Each batch has its time, and
   // its latency counts from then, also if the connection was not free yet: what waits behind a

@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
-#include <thread>
 #include <utility>
 
 #include "client/answer.h"
@@ -56,6 +55,11 @@ Result ClusterClient::command(Command command) {
 }
 
 std::vector<Result> ClusterClient::pipeline(std::span<const Command> commands) {
+  IoLoop loop;
+  return loop.run(pipeline(loop, commands));
+}
+
+Task<std::vector<Result>> ClusterClient::pipeline(IoLoop& loop, std::span<const Command> commands) {
   for (const Command& command : commands) {
     // Nodes skip an empty command without a reply, and all later replies would shift.
     require(!command.args.empty(), "a command has a name");
@@ -69,11 +73,11 @@ std::vector<Result> ClusterClient::pipeline(std::span<const Command> commands) {
       break;
     }
     const Address target = next_target();
-    Connection* connection = connection_to(target, exchange.deadline(), exchange);
-    if (connection != nullptr) attempt(target, *connection, exchange);
-    if (!exchange.done()) pause_if_going_in_circles(exchange.deadline());
+    Connection* const connection = co_await connection_to(loop, target, exchange);
+    if (connection != nullptr) co_await attempt(loop, target, *connection, exchange);
+    if (!exchange.done()) co_await pause_if_going_in_circles(loop, exchange.deadline());
   }
-  return exchange.take_results();
+  co_return exchange.take_results();
 }
 
 Address ClusterClient::next_target() {
@@ -81,54 +85,57 @@ Address ClusterClient::next_target() {
   return nodes_[next_node_++ % nodes_.size()];
 }
 
-Connection* ClusterClient::connection_to(const Address& address, Deadline deadline,
-                                         Exchange& exchange) {
+Task<Connection*> ClusterClient::connection_to(IoLoop& loop, Address address, Exchange& exchange) {
   const std::string name = address.to_string();
   if (const auto known = connections_.find(name); known != connections_.end()) {
-    if (known->second.usable()) return &known->second;
+    if (known->second.usable()) co_return &known->second;
     connections_.erase(known);
   }
-  auto made =
-      Connection::connect(address, std::min(deadline, Clock::now() + options_.connect_timeout));
+  auto made = co_await Connection::connect(
+      loop, address, std::min(exchange.deadline(), Clock::now() + options_.connect_timeout));
   if (!made) {
     exchange.trouble(address, made.error());
     drop(address);
-    return nullptr;
+    co_return nullptr;
   }
   exchange.reached_a_node();
-  return &connections_.emplace(name, *std::move(made)).first->second;
+  co_return &connections_.emplace(name, *std::move(made)).first->second;
 }
 
 // False: this attempt is over. True: there is a session, or this node will do without.
-bool ClusterClient::open_session(const Address& target, Connection& connection,
-                                 Exchange& exchange) {
+Task<bool> ClusterClient::open_session(IoLoop& loop, Address target, Connection& connection,
+                                       Exchange& exchange) {
   connection.append(OnceSession::opening(options_.session_ttl));
-  const auto reply =
-      connection.receive(std::min(exchange.deadline(), Clock::now() + options_.attempt_timeout));
+  const auto reply = co_await connection.receive(
+      loop, std::min(exchange.deadline(), Clock::now() + options_.attempt_timeout));
   if (!reply) {
     exchange.trouble(target, reply.error());
     drop(target);
-    return false;
+    co_return false;
   }
   if (reply->type == Reply::Type::kInteger && reply->integer > 0) {
     session_.opened(reply->integer);
-    return true;
+    co_return true;
   }
   // Twice is as good as once: a session that nobody uses ends by itself.
   if (reply->is_error() && judge(reply->text) != Verdict::kFinal) {
     exchange.trouble(target, reply->text);
     follow(reply->text, target);
-    return false;
+    co_return false;
   }
   session_.refused(reply->text);
   exchange.do_without_session();
-  return true;
+  co_return true;
 }
 
 // Sends all open commands to one node and takes its replies, until it fails or all have one.
-void ClusterClient::attempt(const Address& target, Connection& connection, Exchange& exchange) {
+Task<void> ClusterClient::attempt(IoLoop& loop, Address target, Connection& connection,
+                                  Exchange& exchange) {
   exchange.reached_a_node();
-  if (exchange.wants_session(session_) && !open_session(target, connection, exchange)) return;
+  if (exchange.wants_session(session_)) {
+    const bool go_on = co_await open_session(loop, target, connection, exchange);
+    if (!go_on) co_return;
+  }
   const std::vector<size_t> open = exchange.number(session_, kNumberedMax);
   std::vector<uint64_t> ends;
   ends.reserve(open.size());
@@ -140,21 +147,25 @@ void ClusterClient::attempt(const Address& target, Connection& connection, Excha
   }
   std::string refusal;
   for (size_t n = 0; n < open.size(); ++n) {
-    const Deadline deadline =
-        patient ? exchange.deadline()
-                : std::min(exchange.deadline(), Clock::now() + options_.attempt_timeout);
-    auto reply = connection.receive(deadline);
+    auto reply = connection.received();
     if (!reply) {
-      exchange.trouble(target, reply.error());
+      const Deadline attempt_end = Clock::now() + options_.attempt_timeout;
+      reply = co_await connection.receive(
+          loop, patient ? exchange.deadline() : std::min(exchange.deadline(), attempt_end));
+    }
+    if (!reply->has_value()) {
+      const std::string& error = reply->error();
+      exchange.trouble(target, error);
       // What did not leave as a whole can't have been executed.
       for (; n < open.size() && ends[n] <= connection.sent_bytes(); ++n) {
         exchange.maybe_done(open[n], fmt::format("{} did not answer after the command was sent: {}",
-                                                 target.to_string(), reply.error()));
+                                                 target.to_string(), error));
       }
       drop(target);
-      return;
+      co_return;
     }
-    if (!exchange.take(open[n], *reply, target, session_)) refusal = std::move(reply->text);
+    Reply& answer = reply->value();
+    if (!exchange.take(open[n], answer, target, session_)) refusal = std::move(answer.text);
   }
   if (refusal.empty()) {
     leader_ = target;
@@ -189,13 +200,12 @@ void ClusterClient::drop(const Address& address) {
 
 // While the cluster elects a leader, nodes point at each other or at the dead one. After a whole
 // round without success we wait, a little longer each time and never in step with other clients.
-void ClusterClient::pause_if_going_in_circles(Deadline deadline) {
-  if (setbacks_ <= nodes_.size() + 1) return;
+Task<void> ClusterClient::pause_if_going_in_circles(IoLoop& loop, Deadline deadline) {
+  if (setbacks_ <= nodes_.size() + 1) co_return;
   setbacks_ = 0;
   const auto longest = std::min(kPauseMax, kPauseMin * (1 << std::min(pauses_++, 8)));
   std::uniform_int_distribution<int64_t> part(longest.count() * 500, longest.count() * 1000);
-  std::this_thread::sleep_until(
-      std::min(deadline, Clock::now() + std::chrono::microseconds(part(jitter_))));
+  co_await loop.until(std::min(deadline, Clock::now() + std::chrono::microseconds(part(jitter_))));
 }
 
 }  // namespace raftkv::client

@@ -14,8 +14,10 @@
 
 #include "client/address.h"
 #include "client/connection.h"
+#include "client/io_loop.h"
 #include "client/once_session.h"
 #include "client/reply.h"
+#include "client/task.h"
 
 namespace raftkv::client {
 
@@ -82,6 +84,8 @@ class ClusterClient {
   // here, not now" is sent again, behind what it accepted of the same pipeline: put commands that
   // depend on each other into MULTI, or into pipelines of their own.
   std::vector<Result> pipeline(std::span<const Command> commands);
+  // The same while others in `loop` go on; one at a time, and the commands outlive it.
+  Task<std::vector<Result>> pipeline(IoLoop& loop, std::span<const Command> commands);
 
   // Who answered last; empty before the first answer and when that node failed.
   const std::optional<Address>& leader() const { return leader_; }
@@ -90,12 +94,12 @@ class ClusterClient {
   class Exchange;
 
   Address next_target();
-  Connection* connection_to(const Address& address, Deadline deadline, Exchange& exchange);
-  bool open_session(const Address& target, Connection& connection, Exchange& exchange);
-  void attempt(const Address& target, Connection& connection, Exchange& exchange);
+  Task<Connection*> connection_to(IoLoop& loop, Address address, Exchange& exchange);
+  Task<bool> open_session(IoLoop& loop, Address target, Connection& connection, Exchange& exchange);
+  Task<void> attempt(IoLoop& loop, Address target, Connection& connection, Exchange& exchange);
   void follow(const std::string& refusal, const Address& from);
   void drop(const Address& address);
-  void pause_if_going_in_circles(Deadline deadline);
+  Task<void> pause_if_going_in_circles(IoLoop& loop, Deadline deadline);
 
   ClientOptions options_;
   std::vector<Address> nodes_;  // as given, then as learned from redirects

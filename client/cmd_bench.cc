@@ -1,7 +1,9 @@
 // bench: one line of figures.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
+#include <thread>
 
 #include "client/bench.h"
 #include "client/commands.h"
@@ -9,7 +11,13 @@
 namespace raftkv::client {
 namespace {
 
-constexpr int64_t kClientsMax = 1000;  // a thread each
+constexpr int64_t kClientsMax = 1000;  // a file descriptor each, of the usual 1024
+constexpr int64_t kThreadsMax = 256;
+
+// A server on the same machine needs its share.
+int64_t threads_by_default() {
+  return std::max<int64_t>(1, std::thread::hardware_concurrency() / 2);
+}
 
 double ms(std::chrono::nanoseconds latency) {
   return static_cast<double>(latency.count()) / 1e6;
@@ -62,6 +70,8 @@ class BenchCommand : public CliCommand {
                  "operations in all; 0: 10000, or as many as --duration_s allows if that is given");
     flags.number("clients", &clients_, 1, kClientsMax,
                  "connections, each with one batch at a time");
+    flags.number("threads", &threads_, 0, kThreadsMax,
+                 "threads that share the connections; 0: half as many as there are cores");
     flags.number("pipeline", &pipeline_, 1, 100'000, "operations in a batch");
     flags.number("rate", &rate_, 0, 1'000'000'000,
                  "operations a second in all; latencies count from the time at which each batch\n"
@@ -109,6 +119,7 @@ class BenchCommand : public CliCommand {
                       .warmup = std::chrono::seconds(warmup_s_),
                       .patience = std::chrono::seconds(patience_s_),
                       .clients = clients_,
+                      .threads = threads_ == 0 ? threads_by_default() : threads_,
                       .pipeline = pipeline_,
                       .rate = rate_,
                       .value_size = value_size_,
@@ -151,6 +162,7 @@ class BenchCommand : public CliCommand {
 
   int64_t operations_ = 0;
   int64_t clients_ = 1;
+  int64_t threads_ = 0;
   int64_t pipeline_ = 1;
   int64_t value_size_ = 64;
   double read_share_ = 0.0;

@@ -5,10 +5,8 @@
 #include <poll.h>
 #include <sys/socket.h>
 
-#include <algorithm>
 #include <cerrno>
 #include <cstring>
-#include <iterator>
 #include <system_error>
 #include <utility>
 
@@ -19,19 +17,6 @@ constexpr const char* kTimedOut = "timed out";
 
 std::string error_text(int number) {
   return std::generic_category().message(number);
-}
-
-// Waits for any of `events`; 0 when the deadline has passed.
-short wait_for(int fd, short events, Deadline deadline) {
-  for (;;) {
-    const auto left = std::chrono::ceil<std::chrono::milliseconds>(deadline - Clock::now());
-    pollfd entry = {.fd = fd, .events = events, .revents = 0};
-    const int timeout = static_cast<int>(std::clamp<int64_t>(left.count(), 0, 1'000'000));
-    const int ready = poll(&entry, 1, timeout);
-    if (ready > 0) return entry.revents;
-    if (ready == 0 && Clock::now() >= deadline) return 0;
-    if (ready < 0 && errno != EINTR) return 0;
-  }
 }
 
 Reply to_reply(const redisReply& from) {
@@ -71,68 +56,87 @@ void Connection::Close::operator()(redisContext* context) const {
 
 std::expected<Connection, std::string> Connection::connect(const Address& address,
                                                            Deadline deadline) {
-  redisContext* context = redisConnectNonBlock(address.host.c_str(), address.port);
-  if (context == nullptr) return std::unexpected("out of memory");
-  Connection connection(context);
-  if (context->err != 0) return std::unexpected(context->errstr);
-  if (auto connected = connection.wait_connected(deadline); !connected) {
-    return std::unexpected(connected.error());
-  }
-  return connection;
+  IoLoop loop;
+  return loop.run(connect(loop, address, deadline));
 }
 
-std::expected<void, std::string> Connection::wait_connected(Deadline deadline) {
-  if (wait_for(context_->fd, POLLOUT, deadline) == 0) return std::unexpected(kTimedOut);
+Task<std::expected<Connection, std::string>> Connection::connect(IoLoop& loop, Address address,
+                                                                 Deadline deadline) {
+  redisContext* context = redisConnectNonBlock(address.host.c_str(), address.port);
+  if (context == nullptr) co_return std::unexpected("out of memory");
+  Connection connection(context);
+  if (context->err != 0) co_return std::unexpected(context->errstr);
+  const short connected = co_await loop.ready(context->fd, POLLOUT, deadline);
+  if (connected == 0) co_return std::unexpected(kTimedOut);
   int error = 0;
   socklen_t size = sizeof error;
-  if (getsockopt(context_->fd, SOL_SOCKET, SO_ERROR, &error, &size) != 0) error = errno;
-  if (error != 0) return std::unexpected(error_text(error));
-  return {};
+  if (getsockopt(context->fd, SOL_SOCKET, SO_ERROR, &error, &size) != 0) error = errno;
+  if (error != 0) co_return std::unexpected(error_text(error));
+  co_return connection;
 }
 
 void Connection::append(std::span<const std::string> args) {
   const size_t before = out_.size();
-  fmt::format_to(std::back_inserter(out_), "*{}\r\n", args.size());
+  append_size('*', args.size());
   for (const std::string& arg : args) {
-    fmt::format_to(std::back_inserter(out_), "${}\r\n", arg.size());
+    append_size('$', arg.size());
     out_ += arg;
     out_ += "\r\n";
   }
   appended_bytes_ += out_.size() - before;
 }
 
+void Connection::append_size(char mark, size_t size) {
+  const fmt::format_int digits(size);
+  out_ += mark;
+  out_.append(digits.data(), digits.size());
+  out_ += "\r\n";
+}
+
 std::expected<void, std::string> Connection::flush(Deadline deadline) {
+  IoLoop loop;
   while (!out_.empty()) {
-    if (auto moved = exchange(deadline); !moved) return moved;
+    if (auto moved = loop.run(exchange(loop, deadline)); !moved) return moved;
   }
   return {};
 }
 
 std::expected<Reply, std::string> Connection::receive(Deadline deadline) {
+  IoLoop loop;
+  return loop.run(receive(loop, deadline));
+}
+
+Task<std::expected<Reply, std::string>> Connection::receive(IoLoop& loop, Deadline deadline) {
   for (;;) {
-    void* raw = nullptr;
-    if (redisGetReplyFromReader(context_.get(), &raw) != REDIS_OK) {
-      return std::unexpected(fmt::format("not the Redis protocol: {}", context_->errstr));
-    }
-    if (raw != nullptr) {
-      const std::unique_ptr<void, decltype(&freeReplyObject)> owned(raw, &freeReplyObject);
-      return to_reply(*static_cast<const redisReply*>(raw));
-    }
-    if (auto moved = exchange(deadline); !moved) return std::unexpected(moved.error());
+    auto reply = received();
+    if (reply) co_return *std::move(reply);
+    auto moved = co_await exchange(loop, deadline);
+    if (!moved) co_return std::unexpected(std::move(moved).error());
   }
 }
 
+std::optional<std::expected<Reply, std::string>> Connection::received() {
+  void* raw = nullptr;
+  if (redisGetReplyFromReader(context_.get(), &raw) != REDIS_OK) {
+    return std::unexpected(fmt::format("not the Redis protocol: {}", context_->errstr));
+  }
+  if (raw == nullptr) return std::nullopt;
+  const std::unique_ptr<void, decltype(&freeReplyObject)> owned(raw, &freeReplyObject);
+  return to_reply(*static_cast<const redisReply*>(raw));
+}
+
 // Moves bytes in whichever direction can move, once.
-std::expected<void, std::string> Connection::exchange(Deadline deadline) {
-  if (!closed_.empty()) return std::unexpected(closed_);
-  if (Clock::now() >= deadline) return std::unexpected(kTimedOut);  // also if bytes trickle in
+Task<std::expected<void, std::string>> Connection::exchange(IoLoop& loop, Deadline deadline) {
+  if (!closed_.empty()) co_return std::unexpected(closed_);
+  // Also if bytes trickle in.
+  if (Clock::now() >= deadline) co_return std::unexpected(kTimedOut);
   send_some();
-  if (!closed_.empty()) return {};
+  if (!closed_.empty()) co_return std::expected<void, std::string>();
   const short wanted = static_cast<short>(out_.empty() ? POLLIN : POLLIN | POLLOUT);
-  const short ready = wait_for(context_->fd, wanted, deadline);
-  if (ready == 0) return std::unexpected(kTimedOut);
+  const short ready = co_await loop.ready(context_->fd, wanted, deadline);
+  if (ready == 0) co_return std::unexpected(kTimedOut);
   if ((ready & ~POLLOUT) != 0) read_some();
-  return {};
+  co_return std::expected<void, std::string>();
 }
 
 void Connection::send_some() {

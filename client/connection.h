@@ -2,23 +2,24 @@
 // clusters.
 #pragma once
 
-#include <chrono>
 #include <cstdint>
 #include <expected>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 
 #include "client/address.h"
+#include "client/io_loop.h"
 #include "client/reply.h"
+#include "client/task.h"
 
 struct redisContext;
 
 namespace raftkv::client {
 
-using Clock = std::chrono::steady_clock;
-using Deadline = Clock::time_point;
-
+// Each wait comes in two forms: one blocks the thread, one lets others in an IoLoop go on.
+//
 // Not thread-safe. After an error from flush() or receive() only sent_bytes() and the destructor
 // have a meaning. Raises no SIGPIPE.
 class Connection {
@@ -27,6 +28,9 @@ class Connection {
   // in a few words why ("Connection refused", "timed out").
   [[nodiscard]] static std::expected<Connection, std::string> connect(const Address& address,
                                                                       Deadline deadline);
+  [[nodiscard]] static Task<std::expected<Connection, std::string>> connect(IoLoop& loop,
+                                                                            Address address,
+                                                                            Deadline deadline);
 
   // Queues a command; nothing is sent before flush() or receive().
   void append(std::span<const std::string> args);
@@ -35,6 +39,9 @@ class Connection {
   [[nodiscard]] std::expected<void, std::string> flush(Deadline deadline);
   // The next reply in order; sends what is still queued first or meanwhile.
   [[nodiscard]] std::expected<Reply, std::string> receive(Deadline deadline);
+  [[nodiscard]] Task<std::expected<Reply, std::string>> receive(IoLoop& loop, Deadline deadline);
+  // The next reply if it has been read already, or why there can't be one.
+  [[nodiscard]] std::optional<std::expected<Reply, std::string>> received();
 
   // Bytes ever queued, and handed to the kernel. A command whose last byte (appended_bytes() just
   // after its append) was not handed over surely was not executed.
@@ -52,8 +59,8 @@ class Connection {
 
   explicit Connection(redisContext* context) : context_(context) {}
 
-  [[nodiscard]] std::expected<void, std::string> wait_connected(Deadline deadline);
-  [[nodiscard]] std::expected<void, std::string> exchange(Deadline deadline);
+  [[nodiscard]] Task<std::expected<void, std::string>> exchange(IoLoop& loop, Deadline deadline);
+  void append_size(char mark, size_t size);
   void send_some();
   void read_some();
 

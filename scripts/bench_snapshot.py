@@ -10,7 +10,9 @@ bears, and then writes at half of that rate: without a snapshot, and with one be
 each write was due, so what waits behind a stall is part of them; those of the first second, in which all
 connections open, are not counted. A virtual machine often has credit that load uses up, and stands still for
 some ms of each 100 ms when it is used up: so nothing is done for --rest seconds before each measurement. Memory
-is the largest resident size of any node, against that before the snapshot. At the end Redis, and the only node
+is the largest resident size of any node, against that before the snapshot. "Stood still" is the longest time
+that a thread of the highest priority (root only) waited for its core meanwhile: what the machine took away, which
+no program could have used. At the end Redis, and the only node
 of a cluster of one, are started again on the file they wrote, and the time until they serve is taken.
 
 The load is raftkv-cli bench --rate, for both. Build first (scripts/build.sh); writes a Markdown table.
@@ -18,6 +20,7 @@ The load is raftkv-cli bench --rate, for both. Build first (scripts/build.sh); w
 
 import argparse
 import json
+import multiprocessing
 import os
 import re
 import signal
@@ -107,6 +110,43 @@ def resident(pid):
     return total
 
 
+class Standstill:
+    """The longest time that any core was late, in ms, while it is open. Empty if priorities are not for us."""
+
+    PERIOD_S = 0.002
+
+    def __init__(self):
+        self.fork = multiprocessing.get_context("fork")
+        self.over = self.fork.Event()
+
+    def watch(self, core, longest):
+        os.sched_setaffinity(0, {core})
+        os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(90))
+        while not self.over.is_set():
+            due = time.monotonic() + self.PERIOD_S
+            time.sleep(self.PERIOD_S)
+            longest.value = max(longest.value, time.monotonic() - due)
+
+    def __enter__(self):
+        allowed = os.geteuid() == 0
+        self.longest = [self.fork.Value("d", 0) for _ in os.sched_getaffinity(0)] if allowed else []
+        self.watchers = [
+            self.fork.Process(target=self.watch, args=(core, longest), daemon=True)
+            for core, longest in zip(os.sched_getaffinity(0), self.longest)
+        ]
+        for watcher in self.watchers:
+            watcher.start()
+        return self
+
+    def __exit__(self, *_):
+        self.over.set()
+        for watcher in self.watchers:
+            watcher.join()
+
+    def figures(self, name):
+        return {name: 1000 * max(longest.value for longest in self.longest)} if self.longest else {}
+
+
 def persistence(port):
     with Connection((HOST, port), timeout=10) as connection:
         text = connection.call("INFO", "persistence").decode()
@@ -142,7 +182,7 @@ def whose_snapshots(system):
 def measure_saving(system, ports, rate, arguments):
     took = []
     time.sleep(arguments.rest)
-    with Memory(list(system.pids().values())) as memory:
+    with Standstill() as standstill, Memory(list(system.pids().values())) as memory:
         saver = threading.Timer(arguments.seconds / 5, lambda: took.append(save(ports)))
         saver.start()
         saving = raftkv_bench(
@@ -151,7 +191,8 @@ def measure_saving(system, ports, rate, arguments):
         saver.join()
     if not took:
         raise RuntimeError("the snapshot could not be taken")
-    return {"p99_ms": saving["p99_ms"], "max_ms": saving["max_ms"], "snapshot_s": took[0], "memory": memory.growth()}
+    figures = {"p99_ms": saving["p99_ms"], "max_ms": saving["max_ms"], "snapshot_s": took[0]}
+    return figures | {"memory": memory.growth()} | standstill.figures("still_ms")
 
 
 def measure(system, arguments):
@@ -161,8 +202,10 @@ def measure(system, arguments):
     most = raftkv_bench(port, arguments, duration_s=arguments.seconds)["throughput_ops_per_s"]
     rate = int(most / 2)
     time.sleep(arguments.rest)
-    calm = raftkv_bench(port, arguments, duration_s=arguments.seconds, warmup_s=WARMUP_S, rate=rate)
+    with Standstill() as standstill:
+        calm = raftkv_bench(port, arguments, duration_s=arguments.seconds, warmup_s=WARMUP_S, rate=rate)
     without = {"rate": rate, "calm_p99_ms": calm["p99_ms"], "calm_max_ms": calm["max_ms"]}
+    without |= standstill.figures("calm_still_ms")
     rows = {
         system.name + whose: without | measure_saving(system, ports, rate, arguments)
         for whose, ports in whose_snapshots(system).items()
@@ -261,9 +304,10 @@ def main():
         print(json.dumps({"machine": machine(), "results": results}, indent=1))
         return
     print(f"{machine()}; {arguments.rounds} rounds, median (least - most); {arguments.keys:,} keys.\n")
-    names = ["rate", "calm_p99_ms", "p99_ms", "calm_max_ms", "max_ms", "snapshot_s", "memory", "load_s"]
+    names = ["rate", "calm_p99_ms", "p99_ms", "calm_max_ms", "max_ms", "calm_still_ms", "still_ms"]
+    names += ["snapshot_s", "memory", "load_s"]
     titles = ["", "writes/s", "p99 ms without", "p99 ms with", "longest ms without", "longest ms with"]
-    titles += ["snapshot s", "memory, times", "load s"]
+    titles += ["stood still ms without", "stood still ms with", "snapshot s", "memory, times", "load s"]
     print(row_of(titles))
     print(row_of(["---"] * len(titles)))
     for system, rounds in results.items():

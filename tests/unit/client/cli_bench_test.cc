@@ -45,6 +45,15 @@ TEST(CliBench, DoesExactlyAsManyOperationsWhateverTheClientsAndTheirBatches) {
   EXPECT_EQ(node.connections(), 7U);
 }
 
+TEST(CliBench, SpreadsItsClientsOverTheThreads) {
+  FakeNode node(serve);
+  for (const char* threads : {"1", "3", "50"}) {
+    const CliRun run = bench(node, {"--n", "203", "--clients", "7", "--threads", threads});
+    EXPECT_THAT(run.out, HasSubstr("writes=203 ")) << threads;
+  }
+  EXPECT_EQ(node.connections(), 21U);
+}
+
 TEST(CliBench, WritesValuesOfTheGivenSizeToKeysOfTheGivenSpace) {
   FakeNode node(serve);
   bench(node, {"--n", "200", "--value_size", "100", "--keyspace", "10"});
@@ -149,6 +158,14 @@ TEST(CliBench, StopsAfterItsDuration) {
   EXPECT_EQ(run.exit_code, kExitOk);
   EXPECT_GE(Clock::now() - start, 1s);
   EXPECT_LT(Clock::now() - start, 3s);
+}
+
+TEST(CliBench, StopsAlsoBetweenTwoBatchesThatAreFarApart) {
+  FakeNode node(serve);
+  const auto start = Clock::now();
+  const CliRun run = bench(node, {"--duration_s", "1", "--rate", "1", "--pipeline", "60"});
+  EXPECT_LT(Clock::now() - start, 30s);
+  EXPECT_THAT(run.out, HasSubstr("writes=60 "));
 }
 
 TEST(CliBench, GivesUpWhenNothingSucceedsAnyMore) {
