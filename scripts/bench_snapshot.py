@@ -9,11 +9,11 @@ bears, and then writes at half of that rate: without a snapshot, and with one be
 (BGSAVE; of several nodes on the leader, and once more on all at once). Latencies count from the time at which
 each write was due, so what waits behind a stall is part of them; those of the first second, in which all
 connections open, are not counted. A virtual machine often has credit that load uses up, and stands still for
-some ms of each 100 ms when it is used up: so nothing is done for --rest seconds before each measurement. Memory
-is the largest resident size of any node, against that before the snapshot. "Stood still" is the longest time
-that a thread of the highest priority (root only) waited for its core meanwhile: what the machine took away, which
-no program could have used. At the end Redis, and the only node
-of a cluster of one, are started again on the file they wrote, and the time until they serve is taken.
+some ms of each 100 ms when it is used up: so nothing is done for --rest seconds before each measurement. "Stood
+still" is how long a thread of the highest priority (root only) had to wait for its core meanwhile, at the longest
+and in all: what the machine and its kernel took away. Memory is the largest resident size of any node, against
+that before the snapshot. At the end Redis, and the only node of a cluster of one, are started again on the file
+they wrote, and the time until they serve is taken.
 
 The load is raftkv-cli bench --rate, for both. Build first (scripts/build.sh); writes a Markdown table.
 """
@@ -111,40 +111,50 @@ def resident(pid):
 
 
 class Standstill:
-    """The longest time that any core was late, in ms, while it is open. Empty if priorities are not for us."""
+    """How long the machine let a thread of the highest priority wait for its core, while it is open: the longest
+    time in ms, and all of them as a share, of the core that was worst. No figures if priorities are not for us."""
 
     PERIOD_S = 0.002
+    USUAL_S = 0.001  # what timers and short pieces of the kernel may take
 
     def __init__(self):
         self.fork = multiprocessing.get_context("fork")
         self.over = self.fork.Event()
+        self.watchers = []
 
-    def watch(self, core, longest):
+    def watch(self, core, late):
         os.sched_setaffinity(0, {core})
         os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(90))
         while not self.over.is_set():
             due = time.monotonic() + self.PERIOD_S
             time.sleep(self.PERIOD_S)
-            longest.value = max(longest.value, time.monotonic() - due)
+            lateness = time.monotonic() - due
+            late[0] = max(late[0], lateness)
+            late[1] += lateness if lateness > self.USUAL_S else 0
 
     def __enter__(self):
-        allowed = os.geteuid() == 0
-        self.longest = [self.fork.Value("d", 0) for _ in os.sched_getaffinity(0)] if allowed else []
-        self.watchers = [
-            self.fork.Process(target=self.watch, args=(core, longest), daemon=True)
-            for core, longest in zip(os.sched_getaffinity(0), self.longest)
-        ]
-        for watcher in self.watchers:
-            watcher.start()
+        cores = sorted(os.sched_getaffinity(0)) if os.geteuid() == 0 else []
+        self.late = [self.fork.Array("d", 2, lock=False) for _ in cores]
+        for core, late in zip(cores, self.late):
+            self.watchers.append(self.fork.Process(target=self.watch, args=(core, late), daemon=True))
+            self.watchers[-1].start()
+        self.began = time.monotonic()
         return self
 
     def __exit__(self, *_):
         self.over.set()
         for watcher in self.watchers:
             watcher.join()
+        self.took = time.monotonic() - self.began
 
-    def figures(self, name):
-        return {name: 1000 * max(longest.value for longest in self.longest)} if self.longest else {}
+    def figures(self, before=""):
+        if not self.late:
+            return {}
+        longest = max(late[0] for late in self.late)
+        return {
+            before + "still_ms": 1000 * longest,
+            before + "still_share": max(late[1] for late in self.late) / self.took,
+        }
 
 
 def persistence(port):
@@ -192,7 +202,7 @@ def measure_saving(system, ports, rate, arguments):
     if not took:
         raise RuntimeError("the snapshot could not be taken")
     figures = {"p99_ms": saving["p99_ms"], "max_ms": saving["max_ms"], "snapshot_s": took[0]}
-    return figures | {"memory": memory.growth()} | standstill.figures("still_ms")
+    return figures | {"memory": memory.growth()} | standstill.figures()
 
 
 def measure(system, arguments):
@@ -205,7 +215,7 @@ def measure(system, arguments):
     with Standstill() as standstill:
         calm = raftkv_bench(port, arguments, duration_s=arguments.seconds, warmup_s=WARMUP_S, rate=rate)
     without = {"rate": rate, "calm_p99_ms": calm["p99_ms"], "calm_max_ms": calm["max_ms"]}
-    without |= standstill.figures("calm_still_ms")
+    without |= standstill.figures("calm_")
     rows = {
         system.name + whose: without | measure_saving(system, ports, rate, arguments)
         for whose, ports in whose_snapshots(system).items()
@@ -305,9 +315,10 @@ def main():
         return
     print(f"{machine()}; {arguments.rounds} rounds, median (least - most); {arguments.keys:,} keys.\n")
     names = ["rate", "calm_p99_ms", "p99_ms", "calm_max_ms", "max_ms", "calm_still_ms", "still_ms"]
-    names += ["snapshot_s", "memory", "load_s"]
+    names += ["calm_still_share", "still_share", "snapshot_s", "memory", "load_s"]
     titles = ["", "writes/s", "p99 ms without", "p99 ms with", "longest ms without", "longest ms with"]
-    titles += ["stood still ms without", "stood still ms with", "snapshot s", "memory, times", "load s"]
+    titles += ["stood still ms without", "stood still ms with", "stood still, share without", "share with"]
+    titles += ["snapshot s", "memory, times", "load s"]
     print(row_of(titles))
     print(row_of(["---"] * len(titles)))
     for system, rounds in results.items():
