@@ -24,8 +24,9 @@ namespace raftkv::client {
 // have a meaning. Raises no SIGPIPE.
 class Connection {
  public:
-  // A name is resolved by the system's resolver, which keeps to its own time limit. The error says
-  // in a few words why ("Connection refused", "timed out").
+  // A name is resolved by the system's resolver, which keeps to its own time limit, and holds the
+  // thread meanwhile (also that of an IoLoop). The error says in a few words why ("Connection
+  // refused", "timed out").
   [[nodiscard]] static std::expected<Connection, std::string> connect(const Address& address,
                                                                       Deadline deadline);
   [[nodiscard]] static Task<std::expected<Connection, std::string>> connect(IoLoop& loop,
