@@ -42,7 +42,10 @@ class ValuePromise : public TaskPromise {
     return Task<T>(std::coroutine_handle<ValuePromise>::from_promise(*this));
   }
   void return_value(T value) { value_.emplace(std::move(value)); }
-  T take() { return *std::move(value_); }
+  T take() {
+    if (!value_) std::terminate();  // it is not done
+    return *std::move(value_);
+  }
 
  private:
   std::optional<T> value_;
