@@ -11,7 +11,8 @@ each write was due, so what waits behind a stall is part of them; those of the f
 connections open, are not counted. A virtual machine often has credit that load uses up, and stands still for
 some ms of each 100 ms when it is used up: so nothing is done for --rest seconds before each measurement. "Stood
 still" is how long a thread of the highest priority (root only) had to wait for its core meanwhile, at the longest
-and in all: what the machine and its kernel took away. Memory is the largest resident size of any node, against
+and in all: what the machine and its kernel took away. "Longest sync" is that of a page of a file beside the
+data, which is written and synced every 20 ms: a disk that stops for all. Memory is the largest resident size of any node, against
 that before the snapshot. At the end Redis, and the only node of a cluster of one, are started again on the file
 they wrote, and the time until they serve is taken.
 
@@ -111,6 +112,39 @@ def resident(pid):
     return total
 
 
+class DiskWitness:
+    """The longest time in ms that a page of a file in this folder took to be written and synced, while it is open."""
+
+    PERIOD_S = 0.02
+
+    def __init__(self, folder):
+        self.folder = folder
+        self.longest = 0
+        self.over = threading.Event()
+        self.thread = threading.Thread(target=self.watch)
+
+    def watch(self):
+        with tempfile.TemporaryFile(dir=self.folder) as file:
+            os.pwrite(file.fileno(), b"w" * 4096, 0)
+            os.fsync(file.fileno())
+            while not self.over.wait(self.PERIOD_S):
+                began = time.monotonic()
+                os.pwrite(file.fileno(), b"w" * 4096, 0)
+                os.fdatasync(file.fileno())
+                self.longest = max(self.longest, time.monotonic() - began)
+
+    def __enter__(self):
+        self.thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self.over.set()
+        self.thread.join()
+
+    def figures(self, before=""):
+        return {before + "sync_ms": 1000 * self.longest}
+
+
 class Standstill:
     """How long the machine let a thread of the highest priority wait for its core, while it is open: the longest
     time in ms, and all of them as a share, of the core that was worst. No figures if priorities are not for us."""
@@ -193,7 +227,8 @@ def whose_snapshots(system):
 def measure_saving(system, ports, rate, arguments):
     took = []
     time.sleep(arguments.rest)
-    with Standstill() as standstill, Memory(list(system.pids().values())) as memory:
+    disk = DiskWitness(arguments.dir)
+    with Standstill() as standstill, disk, Memory(list(system.pids().values())) as memory:
         saver = threading.Timer(arguments.seconds / 5, lambda: took.append(save(ports)))
         saver.start()
         saving = raftkv_bench(
@@ -203,7 +238,7 @@ def measure_saving(system, ports, rate, arguments):
     if not took:
         raise RuntimeError("the snapshot could not be taken")
     figures = {"p99_ms": saving["p99_ms"], "max_ms": saving["max_ms"], "snapshot_s": took[0]}
-    return figures | {"memory": memory.growth()} | standstill.figures()
+    return figures | {"memory": memory.growth()} | standstill.figures() | disk.figures()
 
 
 def measure(system, arguments):
@@ -213,10 +248,10 @@ def measure(system, arguments):
     most = raftkv_bench(port, arguments, duration_s=MOST_S)["throughput_ops_per_s"]
     rate = int(most / 2)
     time.sleep(arguments.rest)
-    with Standstill() as standstill:
+    with Standstill() as standstill, DiskWitness(arguments.dir) as disk:
         calm = raftkv_bench(port, arguments, duration_s=arguments.seconds, warmup_s=WARMUP_S, rate=rate)
     without = {"rate": rate, "calm_p99_ms": calm["p99_ms"], "calm_max_ms": calm["max_ms"]}
-    without |= standstill.figures("calm_")
+    without |= standstill.figures("calm_") | disk.figures("calm_")
     rows = {
         system.name + whose: without | measure_saving(system, ports, rate, arguments)
         for whose, ports in whose_snapshots(system).items()
@@ -316,10 +351,11 @@ def main():
         return
     print(f"{machine()}; {arguments.rounds} rounds, median (least - most); {arguments.keys:,} keys.\n")
     names = ["rate", "calm_p99_ms", "p99_ms", "calm_max_ms", "max_ms", "calm_still_ms", "still_ms"]
-    names += ["calm_still_share", "still_share", "snapshot_s", "memory", "load_s"]
+    names += ["calm_still_share", "still_share"]
+    names += ["calm_sync_ms", "sync_ms", "snapshot_s", "memory", "load_s"]
     titles = ["", "writes/s", "p99 ms without", "p99 ms with", "longest ms without", "longest ms with"]
     titles += ["stood still ms without", "stood still ms with", "stood still, share without", "share with"]
-    titles += ["snapshot s", "memory, times", "load s"]
+    titles += ["longest sync ms without", "longest sync ms with", "snapshot s", "memory, times", "load s"]
     print(row_of(titles))
     print(row_of(["---"] * len(titles)))
     for system, rounds in results.items():

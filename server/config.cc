@@ -60,6 +60,10 @@ DEFINE_uint64(
 DEFINE_uint64(entries_inflight, 4,
               "Log entries of this leader's on their way to being committed; while they are, the "
               "next one gathers. 1 to 1024.");
+DEFINE_uint64(write_gathering_us, 1000,
+              "Microseconds that writes wait for others to share a sync with, at most, while many "
+              "clients send one after the other; those who all wait for answers never do. 0: not "
+              "at all; up to 100000.");
 DEFINE_uint64(write_queue_bytes, uint64_t{8} << 20,
               "Bytes of commands that may wait for the log before connections are no longer read "
               "from, 64 KiB to 1 GiB.");
@@ -156,6 +160,7 @@ std::optional<std::string> range_error() {
       {"max_entry_bytes", FLAGS_max_entry_bytes, kKiB, 512 * kMiB},
       {"batch_bytes", FLAGS_batch_bytes, kKiB, 64 * kMiB},
       {"entries_inflight", FLAGS_entries_inflight, 1, 1024},
+      {"write_gathering_us", FLAGS_write_gathering_us, 0, 100'000},
       {"write_queue_bytes", FLAGS_write_queue_bytes, 64 * kKiB, kGiB},
       {"uncommitted_bytes", FLAGS_uncommitted_bytes, kMiB, 4 * kGiB},
       {"append_bytes", FLAGS_append_bytes, 4 * kKiB, 64 * kMiB},
@@ -338,6 +343,7 @@ void set_limits(Config& config) {
                   .reply_bytes_max = FLAGS_session_reply_bytes,
                   .sessions_max = FLAGS_sessions_max};
   replica.entries_inflight_max = FLAGS_entries_inflight;
+  replica.gathering_us_max = FLAGS_write_gathering_us;
   replica.hash_seed = (uint64_t{random()} << 32) | random();
 
   SnapshotLimits& snapshots = replica.snapshots.limits;

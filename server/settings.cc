@@ -73,6 +73,7 @@ std::vector<Setting> Server::settings() const {
   fixed("max_entry_bytes", std::to_string(config_.replica.command_bytes_max));
   fixed("batch_bytes", std::to_string(config_.replica.batch_bytes));
   fixed("entries_inflight", std::to_string(config_.replica.entries_inflight_max));
+  fixed("write_gathering_us", std::to_string(config_.replica.gathering_us_max));
   const OnceLimits& once = config_.replica.once;
   fixed("session_ttl", std::to_string(once.ttl_s));
   fixed("session_replies", std::to_string(once.replies_max));

@@ -67,6 +67,7 @@ void Replica::apply(const raft::Entry& entry) {
   if (own) {
     batch = std::move(proposed_.front());
     proposed_.pop_front();
+    if (batch.alone_since_us != 0) gathering_.committed_in(monotonic_us_ - batch.alone_since_us);
     reads_.run_before(batch.number, [this](const ReadGroup& group, ReadItem& item, bool early) {
       return run_read(group, item, early);
     });

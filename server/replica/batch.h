@@ -70,6 +70,8 @@ struct Batch {
   BatchNumber number = 0;
   raft::Index index = 0;  // once proposed
   uint64_t time_us = 0;   // the leader's clock when it was closed
+  // The monotonic clock when it was proposed, if no other batch was on its way then; else 0.
+  uint64_t alone_since_us = 0;
   std::string payload;    // while it gathers
   raft::Payload sealed;   // once it is closed
   std::vector<BatchItem> items;

@@ -37,7 +37,8 @@ Replica::Replica(ReplicaOptions options, raft::Restored restored, const raft::Lo
       poll_(options_.digest_interval_us, ports.now_monotonic_us()),
       awaits_dataset_(restored.snapshot.index != 0),
       awaited_index_(restored.snapshot.index),
-      load_until_(std::min(restored.hard_state.commit, restored.last_index)) {
+      load_until_(std::min(restored.hard_state.commit, restored.last_index)),
+      gathering_(options_.gathering_us_max) {
   forming_.number = 1;
 }
 
@@ -215,6 +216,7 @@ raft::MonotonicUs Replica::next_deadline() const {
   if (!snapshot.error.empty() && !snapshot.in_progress) {
     next = std::min(next, monotonic_us_ + options_.snapshots.limits.retry_us);
   }
+  next = std::min(next, gathers_until_us_);
   for (const Session* session : waiting_) next = std::min(next, session->wait_deadline_us());
   const data::TimeMs earliest = state_.keyspace().earliest_expiry();
   if (leading_term_ != 0 && earliest != data::kNoExpiry && !writes_pending()) {

@@ -29,6 +29,7 @@
 #include "server/replica/snapshot_keeper.h"
 #include "server/replica/state_machine.h"
 #include "server/replica/watch_table.h"
+#include "server/replica/write_gathering.h"
 
 namespace raftkv::server {
 
@@ -64,6 +65,8 @@ struct ReplicaOptions {
   // Entries of ours on their way to being committed. While they are, the next batch gathers: under
   // load that makes batches large and syncs few.
   size_t entries_inflight_max = 4;
+  // How long a batch waits for company at most (write_gathering.h). 0: not at all.
+  uint64_t gathering_us_max = 1'000;
   uint64_t hash_seed = 0;
   SnapshotKeeperOptions snapshots;
   // Between two checks that the replicas agree; the leader's counts. 0: none.
@@ -207,6 +210,7 @@ class Replica {
   // Whether the session's WAIT is over is looked at in each turn.
   void add_waiting(Session* session) { waiting_.push_back(session); }
   void remove_waiting(Session* session);
+  WriteGathering& gathering() { return gathering_; }
   // Sessions in WAIT.
   size_t blocked_count() const;
   // Commands were added, or others inputs came, since the last end_turn().
@@ -238,6 +242,7 @@ class Replica {
   void stop_leading();
   void close_forming();
   void propose_batches();
+  bool gathers_more();
   void expire_keys();
   bool writes_pending() const {
     return !proposed_.empty() || !closed_.empty() || forming_.wanted();
@@ -319,6 +324,8 @@ class Replica {
   raft::Term leading_term_ = 0;
 
   Batch forming_;               // gathers the turn's writes
+  WriteGathering gathering_;    // and those of some more turns
+  raft::MonotonicUs gathers_until_us_ = UINT64_MAX;
   std::deque<Batch> closed_;    // wait for a place in the log
   std::deque<Batch> proposed_;  // in the log, not yet applied
   size_t closed_bytes_ = 0;

@@ -18,6 +18,7 @@
 #include "server/replica/admin.h"
 #include "server/replica/batch.h"
 #include "server/replica/save_wait.h"
+#include "server/replica/write_gathering.h"
 
 namespace raftkv::server {
 
@@ -150,6 +151,7 @@ class Session final : public RequestSink {
   size_t held_bytes_ = 0;
   uint64_t issued_ = 0;
   uint64_t completed_ = 0;
+  WriteGathering::Seen asked_ = 0;
 
   bool silent_ = false;      // the current command is not answered (CLIENT REPLY)
   std::string local_reply_;  // where a local reply is put together

@@ -95,6 +95,7 @@ void Replica::lead() {
 // not entered it, and every read, surely has not. In the order of each connection's commands.
 void Replica::stop_leading() {
   leading_term_ = 0;
+  gathers_until_us_ = UINT64_MAX;
   handover_.end(monotonic_us_);
   book_.forget_rounds();
   const auto refuse_read = [this](ReadItem& item) { fail(item.origin, redirect(item.slot)); };
@@ -136,10 +137,11 @@ void Replica::close_forming() {
 }
 
 void Replica::propose_batches() {
+  gathers_until_us_ = UINT64_MAX;
   if (handover_.active() || taken_out_) return;
   while (proposed_.size() < options_.entries_inflight_max) {
     if (closed_.empty()) {
-      if (!forming_.wanted()) return;
+      if (!forming_.wanted() || gathers_more()) return;
       close_forming();
     }
     Batch& batch = closed_.front();
@@ -148,10 +150,19 @@ void Replica::propose_batches() {
     if (!index) return;
     closed_bytes_ -= batch.bytes();
     batch.index = *index;
+    if (proposed_.empty()) batch.alone_since_us = monotonic_us_;
+    gathering_.proposed(monotonic_us_);
     batch.sealed.reset();
     proposed_.push_back(std::move(batch));
     closed_.pop_front();
   }
+}
+
+// Reads that came before the batch do not wait for it: their own round confirms them.
+bool Replica::gathers_more() {
+  if (forming_.forced || !gathering_.waits(monotonic_us_)) return false;
+  gathers_until_us_ = gathering_.until_us();
+  return true;
 }
 
 // Keys whose deadline has passed are deleted by every entry, as its time tells. If there is no

@@ -342,5 +342,26 @@ class WithoutFlags(unittest.TestCase):
         self.assertEqual(self.in_own_network(body), 0)
 
 
+class Allocator(unittest.TestCase):
+    """server/allocator.cc: without it the loop's thread gives memory back to the system, call by call."""
+
+    def test_freed_memory_goes_back_on_a_thread_of_its_own(self):
+        with Cluster(1) as cluster:
+            node = cluster.wait_leader()
+            with Connection((HOST, node.port)) as connection:
+                if b"mem_allocator:jemalloc" not in connection.call("INFO", "memory"):
+                    self.skipTest("a sanitizer's allocator")
+
+            def threads():
+                folder = f"/proc/{node.process.pid}/task"
+                names = []
+                for thread in os.listdir(folder):
+                    with open(f"{folder}/{thread}/comm") as file:
+                        names.append(file.read().strip())
+                return names
+
+            until(lambda: "jemalloc_bg_thd" in threads(), 10, "jemalloc has a thread")
+
+
 if __name__ == "__main__":
     main()

@@ -38,6 +38,7 @@ void draw_limits(Random& random, NodeProfile& node) {
   };
   server::ReplicaOptions& options = node.options;
   options.entries_inflight_max = random.between(1, 8);
+  options.gathering_us_max = random.chance(0.5) ? 0 : random.between(100, 50'000);
   narrow(options.batch_bytes, random.between(1, 200));
   narrow(options.queue_bytes_max, random.between(100, 1000));
   narrow(options.session_reply_bytes_max, random.between(100, 1000));

@@ -158,6 +158,10 @@ class OneNode final : public server::ReplicaPorts {
     monotonic_us_ += ms * 1000;
     wall_us_ += static_cast<int64_t>(ms) * 1000;
   }
+  void pass_us(uint64_t us) {
+    monotonic_us_ += us;
+    wall_us_ += static_cast<int64_t>(us);
+  }
   void set_wall_back_ms(int64_t ms) { wall_us_ -= ms * 1000; }
 
   server::Replica& replica() { return *replica_; }
