@@ -8,13 +8,13 @@ A round opens each system with fresh data, fills it with so many keys, finds the
 bears for a minute, and then writes at half of that rate: without a snapshot, and with one begun after a fifth of
 the time (BGSAVE; of several nodes on the leader, and once more on all at once). Latencies count from the time at which
 each write was due, so what waits behind a stall is part of them; those of the first second, in which all
-connections open, are not counted. A virtual machine often has credit that load uses up, and stands still for
+connections open, are not counted. A virtual machine often has credit that syncs use up, and stands still for
 some ms of each 100 ms when it is used up: so nothing is done for --rest seconds before each measurement. "Stood
 still" is how long a thread of the highest priority (root only) had to wait for its core meanwhile, at the longest
-and in all: what the machine and its kernel took away. "Longest sync" is that of a page of a file beside the
-data, which is written and synced every 20 ms: a disk that stops for all. Memory is the largest resident size of any node, against
-that before the snapshot. At the end Redis, and the only node of a cluster of one, are started again on the file
-they wrote, and the time until they serve is taken.
+and in all: what the machine and its kernel took away. "Longest sync" is that of a page of a file beside the data,
+which is written and synced every 20 ms: a disk that stops for all. Memory is the largest resident size of any node,
+against that before the snapshot. At the end Redis, and the only node of a cluster of one, are started again on the
+file they wrote, and the time until they serve is taken.
 
 The load is raftkv-cli bench --rate, for both. Build first (scripts/build.sh); writes a Markdown table.
 """
@@ -70,27 +70,39 @@ def fill(port, arguments):
                     raise RuntimeError(f"SET was answered with {reply}")
 
 
-class Memory:
-    """The largest resident size of each process while it is open."""
+class Watcher:
+    """Calls look() every PERIOD_S on a thread of its own, while it is open."""
 
-    def __init__(self, pids):
-        self.pids = pids
-        self.before = [resident(pid) for pid in pids]
-        self.largest = list(self.before)
-        self.done = threading.Event()
+    def __init__(self):
+        self.over = threading.Event()
         self.thread = threading.Thread(target=self.watch)
 
     def watch(self):
-        while not self.done.wait(0.2):
-            self.largest = [max(old, resident(pid)) for old, pid in zip(self.largest, self.pids)]
+        while not self.over.wait(self.PERIOD_S):
+            self.look()
 
     def __enter__(self):
         self.thread.start()
         return self
 
     def __exit__(self, *_):
-        self.done.set()
+        self.over.set()
         self.thread.join()
+
+
+class Memory(Watcher):
+    """The largest resident size of each process while it is open."""
+
+    PERIOD_S = 0.2
+
+    def __init__(self, pids):
+        super().__init__()
+        self.pids = pids
+        self.before = [resident(pid) for pid in pids]
+        self.largest = list(self.before)
+
+    def look(self):
+        self.largest = [max(old, resident(pid)) for old, pid in zip(self.largest, self.pids)]
 
     def growth(self):
         return max(after / before for before, after in zip(self.before, self.largest))
@@ -112,34 +124,29 @@ def resident(pid):
     return total
 
 
-class DiskWitness:
+class DiskWitness(Watcher):
     """The longest time in ms that a page of a file in this folder took to be written and synced, while it is open."""
 
     PERIOD_S = 0.02
 
     def __init__(self, folder):
-        self.folder = folder
+        super().__init__()
+        self.file = tempfile.TemporaryFile(dir=folder)
+        self.write()  # a block of its own, before it counts
         self.longest = 0
-        self.over = threading.Event()
-        self.thread = threading.Thread(target=self.watch)
 
-    def watch(self):
-        with tempfile.TemporaryFile(dir=self.folder) as file:
-            os.pwrite(file.fileno(), b"w" * 4096, 0)
-            os.fsync(file.fileno())
-            while not self.over.wait(self.PERIOD_S):
-                began = time.monotonic()
-                os.pwrite(file.fileno(), b"w" * 4096, 0)
-                os.fdatasync(file.fileno())
-                self.longest = max(self.longest, time.monotonic() - began)
+    def write(self):
+        os.pwrite(self.file.fileno(), b"w" * 4096, 0)
+        os.fdatasync(self.file.fileno())
 
-    def __enter__(self):
-        self.thread.start()
-        return self
+    def look(self):
+        began = time.monotonic()
+        self.write()
+        self.longest = max(self.longest, time.monotonic() - began)
 
     def __exit__(self, *_):
-        self.over.set()
-        self.thread.join()
+        super().__exit__()
+        self.file.close()
 
     def figures(self, before=""):
         return {before + "sync_ms": 1000 * self.longest}
@@ -351,8 +358,7 @@ def main():
         return
     print(f"{machine()}; {arguments.rounds} rounds, median (least - most); {arguments.keys:,} keys.\n")
     names = ["rate", "calm_p99_ms", "p99_ms", "calm_max_ms", "max_ms", "calm_still_ms", "still_ms"]
-    names += ["calm_still_share", "still_share"]
-    names += ["calm_sync_ms", "sync_ms", "snapshot_s", "memory", "load_s"]
+    names += ["calm_still_share", "still_share", "calm_sync_ms", "sync_ms", "snapshot_s", "memory", "load_s"]
     titles = ["", "writes/s", "p99 ms without", "p99 ms with", "longest ms without", "longest ms with"]
     titles += ["stood still ms without", "stood still ms with", "stood still, share without", "share with"]
     titles += ["longest sync ms without", "longest sync ms with", "snapshot s", "memory, times", "load s"]

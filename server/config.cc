@@ -60,10 +60,11 @@ DEFINE_uint64(
 DEFINE_uint64(entries_inflight, 4,
               "Log entries of this leader's on their way to being committed; while they are, the "
               "next one gathers. 1 to 1024.");
-DEFINE_uint64(write_gathering_us, 1000,
-              "Microseconds that writes wait for others to share a sync with, at most, while many "
-              "clients send one after the other; those who all wait for answers never do. 0: not "
-              "at all; up to 100000.");
+DEFINE_uint64(
+    write_gathering_us, 1000,
+    "Microseconds that a write waits for others to share a sync with, at most, while many "
+    "clients write one after the other and less than a third of them wait for an answer. 0: "
+    "not at all; up to 100000.");
 DEFINE_uint64(write_queue_bytes, uint64_t{8} << 20,
               "Bytes of commands that may wait for the log before connections are no longer read "
               "from, 64 KiB to 1 GiB.");

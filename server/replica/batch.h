@@ -72,9 +72,10 @@ struct Batch {
   uint64_t time_us = 0;   // the leader's clock when it was closed
   // The monotonic clock when it was proposed, if no other batch was on its way then; else 0.
   uint64_t alone_since_us = 0;
-  std::string payload;    // while it gathers
-  raft::Payload sealed;   // once it is closed
+  std::string payload;   // while it gathers
+  raft::Payload sealed;  // once it is closed
   std::vector<BatchItem> items;
+  size_t writers = 0;  // clients whose writes these are
   std::string read_arguments;
   // Propose it even if it is empty: its time settles deadlines.
   bool forced = false;

@@ -117,6 +117,13 @@ void Replica::touch_watches(const CommandSpec& spec, Args args) {
   }
 }
 
+// Before the session's reads_after() tells of this batch.
+void Replica::note_writer(Session& session) {
+  if (session.reads_after() == forming_.number) return;
+  ++forming_.writers;
+  gathering_.client_writes(session.wrote(), monotonic_us_);
+}
+
 void Replica::add_write(Origin origin, const CommandSpec& spec, Args args) {
   touch_watches(spec, args);
   if (is_session_open(spec)) {
@@ -129,6 +136,7 @@ void Replica::add_write(Origin origin, const CommandSpec& spec, Args args) {
   BatchItem& item = forming_.items.emplace_back();
   item.origin = origin;
   item.spec = &spec;
+  note_writer(*origin.session);
   origin.session->set_reads_after(forming_.number);
   if (forming_.payload.size() >= options_.batch_bytes) close_forming();
 }
@@ -184,6 +192,7 @@ void Replica::add_transaction(Origin origin, std::unique_ptr<TransactionPlan> pl
     }
     RAFTKV_CHECK(commands == 0, "a transaction's plan does not fit its arguments");
     forming_.payload.append(arguments);
+    note_writer(*origin.session);
   }
   // Also behind one of reads: a later read that overtook it would be answered first.
   origin.session->set_reads_after(forming_.number);

@@ -210,7 +210,6 @@ class Replica {
   // Whether the session's WAIT is over is looked at in each turn.
   void add_waiting(Session* session) { waiting_.push_back(session); }
   void remove_waiting(Session* session);
-  WriteGathering& gathering() { return gathering_; }
   // Sessions in WAIT.
   size_t blocked_count() const;
   // Commands were added, or others inputs came, since the last end_turn().
@@ -243,6 +242,7 @@ class Replica {
   void close_forming();
   void propose_batches();
   bool gathers_more();
+  void note_writer(Session& session);
   void expire_keys();
   bool writes_pending() const {
     return !proposed_.empty() || !closed_.empty() || forming_.wanted();
@@ -323,11 +323,11 @@ class Replica {
   // Leadership as the sessions see it; 0 while this node does not lead.
   raft::Term leading_term_ = 0;
 
-  Batch forming_;               // gathers the turn's writes
-  WriteGathering gathering_;    // and those of some more turns
-  raft::MonotonicUs gathers_until_us_ = UINT64_MAX;
-  std::deque<Batch> closed_;    // wait for a place in the log
-  std::deque<Batch> proposed_;  // in the log, not yet applied
+  Batch forming_;                                    // gathers the turn's writes
+  WriteGathering gathering_;                         // and those of some more turns
+  raft::MonotonicUs gathers_until_us_ = UINT64_MAX;  // UINT64_MAX: it does not wait
+  std::deque<Batch> closed_;                         // wait for a place in the log
+  std::deque<Batch> proposed_;                       // in the log, not yet applied
   size_t closed_bytes_ = 0;
   BatchNumber applied_batch_ = 0;
   ReadQueue reads_;  // a follower's as well: its leader grants them

@@ -82,7 +82,6 @@ void Session::begin_command(const CommandSpec* spec, Args args) {
 }
 
 Origin Session::take_origin(size_t expected_bytes) {
-  if (issued_ == completed_) replica_.gathering().client_asks(asked_, replica_.monotonic_us());
   ++issued_;
   ++state_.outstanding;
   expected_bytes_ += expected_bytes;
@@ -297,7 +296,6 @@ void Session::end_reply(const Origin& origin) {
     held_.pop_front();
   }
   if (issued_ != completed_) return;
-  replica_.gathering().client_is_answered();
   if (closed()) {
     delete this;
   } else if (state_.close_after_reply) {

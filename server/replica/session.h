@@ -70,6 +70,7 @@ class Session final : public RequestSink {
   // deadline to be settled, behind which its other reads queue.
   BatchNumber reads_after() const { return reads_after_; }
   void set_reads_after(BatchNumber number) { reads_after_ = number; }
+  WriteGathering::Wrote& wrote() { return wrote_; }
   void count_postponed(int change) { postponed_reads_ += change; }
   bool has_postponed() const { return postponed_reads_ > 0; }
   void set_last_write_index(uint64_t index) { last_write_index_ = index; }
@@ -151,7 +152,7 @@ class Session final : public RequestSink {
   size_t held_bytes_ = 0;
   uint64_t issued_ = 0;
   uint64_t completed_ = 0;
-  WriteGathering::Seen asked_ = 0;
+  WriteGathering::Wrote wrote_ = 0;
 
   bool silent_ = false;      // the current command is not answered (CLIENT REPLY)
   std::string local_reply_;  // where a local reply is put together

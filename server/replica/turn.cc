@@ -160,7 +160,10 @@ void Replica::propose_batches() {
 
 // Reads that came before the batch do not wait for it: their own round confirms them.
 bool Replica::gathers_more() {
-  if (forming_.forced || !gathering_.waits(monotonic_us_)) return false;
+  // Who has writes in several batches counts in each of them: a pipeline waits rather less.
+  size_t waiting = forming_.writers;
+  for (const Batch& batch : proposed_) waiting += batch.writers;
+  if (!gathering_.waits(monotonic_us_, waiting)) return false;
   gathers_until_us_ = gathering_.until_us();
   return true;
 }

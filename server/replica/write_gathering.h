@@ -5,13 +5,14 @@
 // must catch up.
 //
 // So the next batch waits, until twice the time that one takes to commit has passed since the last
-// one, and only while there is somebody to wait for: while most of the clients that are at work
-// have not sent yet, and some are about to. Clients that all wait for their answers, one or a
-// thousand, never wait for this. (PostgreSQL's commit_delay and commit_siblings have the same aim,
-// with fixed figures.)
+// one, and only while there is somebody to wait for: while less than a third of the clients that
+// write wait for an answer, and some of the others are about to send. Clients that send only after
+// an answer soon are that third, and one alone is all of them. (PostgreSQL's commit_delay and
+// commit_siblings have the same aim, with fixed figures.)
 #pragma once
 
 #include <algorithm>
+#include <cstddef>
 #include <cstdint>
 
 namespace raftkv::server {
@@ -19,23 +20,19 @@ namespace raftkv::server {
 // Times in microseconds on the monotonic clock. Loop thread.
 class WriteGathering {
  public:
-  // When a client sent a command while it waited for no other the last time, in periods: kept by
-  // its session. 0: never.
-  using Seen = uint64_t;
+  // The period in which a client wrote last, kept by its session. 0: it never did.
+  using Wrote = uint64_t;
 
   // No pause is longer than that. 0: none at all.
   explicit WriteGathering(uint64_t longest_us) : longest_us_(longest_us) {}
 
-  // A client that waits for no answer sends a command.
-  void client_asks(Seen& seen, uint64_t now) {
+  // A client's first write in a batch has come.
+  void client_writes(Wrote& wrote, uint64_t now) {
     roll(now);
-    ++waiting_;
-    ++asked_;
-    if (seen != period_) ++active_;
-    seen = period_;
+    ++writes_;
+    if (wrote != period_) ++writers_;
+    wrote = period_;
   }
-  // It has all its answers.
-  void client_is_answered() { --waiting_; }
 
   void proposed(uint64_t now) { proposed_us_ = now; }
   // A batch that was proposed when nothing else was on its way took so long to commit.
@@ -44,40 +41,40 @@ class WriteGathering {
     commit_us_ = commit_us_ == 0 ? us : (commit_us_ * (kWeight - 1) + us) / kWeight;
   }
 
-  // Whether to wait now, for the next command or until_us().
-  bool waits(uint64_t now) {
+  // Whether to wait now, for the next write or until_us(), while the writes of `waiting` clients
+  // are not answered.
+  bool waits(uint64_t now, size_t waiting) {
     roll(now);
-    return now < until_us() && waiting_ * 2 < std::max(active_, active_before_) &&
-           asked_before_ * pause_us() >= kWorthwhile * kPeriodUs;
+    return now < until_us() && waiting * kShareThatWaits < std::max(writers_, writers_before_) &&
+           writes_before_ * pause_us() >= kWorthwhile * kPeriodUs;
   }
   uint64_t until_us() const { return proposed_us_ + pause_us(); }
 
  private:
-  static constexpr uint64_t kPeriodUs = 10'000;  // clients that sent within it are at work
-  static constexpr uint64_t kWeight = 8;         // of the past against one commit
-  static constexpr uint64_t kWorthwhile = 4;     // clients expected to send within a pause
+  static constexpr uint64_t kPeriodUs = 10'000;   // clients that wrote within it will write again
+  static constexpr uint64_t kShareThatWaits = 3;  // a third
+  static constexpr uint64_t kWeight = 8;          // of the past against one commit
+  static constexpr uint64_t kWorthwhile = 4;      // writes expected within a pause
 
   uint64_t pause_us() const { return std::min(longest_us_, 2 * commit_us_); }
 
   void roll(uint64_t now) {
     const uint64_t period = now / kPeriodUs + 1;
     if (period == period_) return;
-    const bool next = period == period_ + 1;
-    active_before_ = next ? active_ : 0;
-    asked_before_ = next ? asked_ : 0;
-    active_ = asked_ = 0;
+    if (period != period_ + 1) writers_ = writes_ = 0;  // that was before the last one
+    writers_before_ = writers_;
+    writes_before_ = writes_;
+    writers_ = writes_ = 0;
     period_ = period;
   }
 
   const uint64_t longest_us_;
-  uint64_t period_ = 0;
-  uint64_t waiting_ = 0;  // clients with commands that are not answered
-  // Within this period and the last one: clients that sent, and how often they did when they waited
-  // for no answer.
-  uint64_t active_ = 0;
-  uint64_t asked_ = 0;
-  uint64_t active_before_ = 0;
-  uint64_t asked_before_ = 0;
+  uint64_t period_ = 0;  // counted from 1
+  // In this period and in the one before it: clients that wrote, and to how many batches in all.
+  uint64_t writers_ = 0;
+  uint64_t writes_ = 0;
+  uint64_t writers_before_ = 0;
+  uint64_t writes_before_ = 0;
 
   uint64_t proposed_us_ = 0;
   uint64_t commit_us_ = 0;  // as it was lately

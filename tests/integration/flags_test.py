@@ -356,8 +356,11 @@ class Allocator(unittest.TestCase):
                 folder = f"/proc/{node.process.pid}/task"
                 names = []
                 for thread in os.listdir(folder):
-                    with open(f"{folder}/{thread}/comm") as file:
-                        names.append(file.read().strip())
+                    try:
+                        with open(f"{folder}/{thread}/comm") as file:
+                            names.append(file.read().strip())
+                    except (FileNotFoundError, ProcessLookupError):
+                        pass  # it has ended meanwhile
                 return names
 
             until(lambda: "jemalloc_bg_thd" in threads(), 10, "jemalloc has a thread")
