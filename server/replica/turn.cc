@@ -80,8 +80,7 @@ void Replica::notice_leadership() {
 }
 
 void Replica::lead() {
-  RAFTKV_CHECK(proposed_.empty() && closed_.empty() && !forming_.wanted(),
-               "a new leader has commands of an earlier term waiting");
+  RAFTKV_CHECK(!writes_pending(), "a new leader has commands of an earlier term waiting");
   // Whatever earlier terms left stands in the log before this term's first entry, and reads wait
   // for that one.
   applied_batch_ = forming_.number - 1;

@@ -11,6 +11,7 @@
 #include <sstream>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "server/command/member_context.h"
@@ -251,7 +252,8 @@ class OneNode final : public server::ReplicaPorts {
 class Client final : public server::SessionOwner {
  public:
   explicit Client(OneNode& node, server::ClientState state = {})
-      : node_(node), session_(server::Session::open(node.replica(), node.host(), *this, state)) {}
+      : node_(node),
+        session_(server::Session::open(node.replica(), node.host(), *this, std::move(state))) {}
   ~Client() override { close(); }
 
   // Sends without waiting for anything; false if the session said kWait.
