@@ -265,7 +265,10 @@ TEST(SnapshotSteps, AKillAtAnyStepOfTakingASnapshotLeavesTheOldOneOrTheNewOne) {
 TEST(SnapshotSteps, AKillAtAnyStepOfInstallingASnapshotLeavesTheOldOneOrTheNewOne) {
   const auto [steps, resumed_at] = die_at_every_step(kReceive);
   if (kStride == 1) {
-    EXPECT_EQ(resumed_at.size(), 4) << "from nothing, after each of two parts, and with all there";
+    // From nothing, with all there, and after each of two parts; but for those there is one step
+    // each, and a step of the log's own threads, which come in another order in each life, may be
+    // counted instead of it.
+    EXPECT_THAT(resumed_at, testing::SizeIs(testing::AllOf(testing::Ge(3), testing::Le(4))));
   }
   EXPECT_THAT(steps, Contains(HasSubstr("openat /snapshots/incoming-")));
   EXPECT_THAT(steps, Contains(HasSubstr("pwrite64 /snapshots/incoming-")).Times(3));
